@@ -1,0 +1,23 @@
+//! Compiles the protocol in `proto/` to Rust, and keeps its descriptors for server reflection.
+
+use std::{env, error::Error, fs, path::Path};
+
+use prost::Message;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // tonic's builder does not ask for this, so without it every change anywhere recompiles.
+    println!("cargo:rerun-if-changed=proto");
+
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files([
+        "iaifacade/v1/error_reason.proto",
+        "iaifacade/v1/face_recognition_service.proto",
+    ])?;
+    let descriptors = compiler.file_descriptor_set();
+
+    let kept = Path::new(&env::var("OUT_DIR")?).join("descriptor.bin");
+    fs::write(kept, descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! The `iai-facade` program.
+
+fn main() {}

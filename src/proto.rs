@@ -1,0 +1,16 @@
+//! The messages and service stubs generated from `proto/`.
+
+pub use generated::*;
+
+/// The compiled descriptors of everything in `proto/`, for server reflection.
+pub const DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("descriptor");
+
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    unused_qualifications,
+    reason = "generated code"
+)]
+mod generated {
+    tonic::include_proto!("iaifacade.v1");
+}
