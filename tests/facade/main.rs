@@ -1,1 +1,3 @@
 //! The tests of the whole service, over real sockets.
+
+mod signature;

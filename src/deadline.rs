@@ -1,0 +1,154 @@
+//! The moment by which a call must be answered.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The earlier of what the caller allows and what the service allows itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Deadline {
+    at: Instant,
+    bound: Bound,
+}
+
+/// Who set a deadline, and so whose fault it is when it passes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bound {
+    /// The caller, with `grpc-timeout`.
+    Caller,
+    /// The service, with `--max-call-time`.
+    Service,
+}
+
+impl Deadline {
+    /// Returns the deadline of a call that arrived at `arrival`.
+    ///
+    /// A caller's timeout ends a little early here, so that our answer reaches the caller before
+    /// its own clock runs out: by 2 %, since clients round what they send (grpcio sends 2 s as
+    /// `2010m`), but by no less than 5 ms and no more than 100 ms.
+    pub fn new(arrival: Instant, timeout: Option<Duration>, max_call_time: Duration) -> Self {
+        let by_service = Self {
+            at: arrival + max_call_time,
+            bound: Bound::Service,
+        };
+        let Some(timeout) = timeout else {
+            return by_service;
+        };
+        let margin = (timeout / 50).clamp(Duration::from_millis(5), Duration::from_millis(100));
+        let allowed = timeout.saturating_sub(margin);
+        if allowed > max_call_time {
+            return by_service;
+        }
+        Self {
+            at: arrival + allowed,
+            bound: Bound::Caller,
+        }
+    }
+
+    /// Returns the moment itself.
+    pub fn at(self) -> Instant {
+        self.at
+    }
+
+    /// Returns who set it.
+    pub fn bound(self) -> Bound {
+        self.bound
+    }
+}
+
+/// Reads a `grpc-timeout` header value, of the form that the [gRPC protocol] gives it: at most
+/// eight digits and a unit.
+///
+/// Returns nothing for any other text: a call with an unreadable timeout is one without.
+///
+/// [gRPC protocol]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+pub fn parse_grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(amount * 60 * 60)),
+        "M" => Some(Duration::from_secs(amount * 60)),
+        "S" => Some(Duration::from_secs(amount)),
+        "m" => Some(Duration::from_millis(amount)),
+        "u" => Some(Duration::from_micros(amount)),
+        "n" => Some(Duration::from_nanos(amount)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX_CALL_TIME: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn a_callers_timeout_ends_2_percent_early_within_5_and_100_milliseconds() {
+        let cases = [
+            (0, 0),
+            (4, 0),
+            (50, 45),
+            (1_000, 980),
+            (2_010, 1_970),
+            (9_000, 8_900),
+        ];
+
+        for (timeout, allowed) in cases {
+            let arrival = Instant::now();
+            let timeout = Duration::from_millis(timeout);
+            let deadline = Deadline::new(arrival, Some(timeout), MAX_CALL_TIME);
+
+            let rest = deadline.at() - arrival;
+            assert!(rest.abs_diff(Duration::from_millis(allowed)) < Duration::from_millis(1));
+            assert_eq!(deadline.bound(), Bound::Caller);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_maximum_bounds_a_call_without_a_timeout_and_one_with_a_longer() {
+        for timeout in [None, Some(Duration::from_secs(11)), Some(Duration::MAX)] {
+            let arrival = Instant::now();
+            let deadline = Deadline::new(arrival, timeout, MAX_CALL_TIME);
+
+            assert_eq!(deadline.at() - arrival, MAX_CALL_TIME);
+            assert_eq!(deadline.bound(), Bound::Service);
+        }
+    }
+
+    #[test]
+    fn every_unit_of_a_timeout_is_read() {
+        let cases = [
+            ("1H", Duration::from_secs(3_600)),
+            ("2M", Duration::from_secs(120)),
+            ("99999999S", Duration::from_secs(99_999_999)),
+            ("2010m", Duration::from_millis(2_010)),
+            ("5u", Duration::from_micros(5)),
+            ("0n", Duration::ZERO),
+        ];
+
+        for (text, expected) in cases {
+            assert_eq!(parse_grpc_timeout(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_timeout_is_none() {
+        for text in [
+            "",
+            "S",
+            "1",
+            "1s",
+            "-1S",
+            "+1S",
+            "1.5S",
+            " 1S",
+            "100000000S",
+            "1\u{b5}",
+        ] {
+            assert_eq!(parse_grpc_timeout(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! `GetPersonGroupInfo`: the groups that contain one person.
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use super::{InvalidReply, InvalidRequest, Operation, Violation, answer, identifier};
+use crate::{
+    json,
+    proto::{GetPersonGroupInfoRequest, GetPersonGroupInfoResponse, PersonGroupInfo},
+};
+
+/// The largest page, and the most groups that a person can belong to.
+const MAX_LIMIT: i32 = 100;
+
+/// The action `GetPersonGroupInfo`.
+#[derive(Debug)]
+pub enum GetPersonGroupInfo {}
+
+impl Operation for GetPersonGroupInfo {
+    const ACTION: &'static str = "GetPersonGroupInfo";
+    const FIELDS: &'static [&'static str] = &["person_id", "offset", "limit"];
+    type Request = GetPersonGroupInfoRequest;
+    type Response = GetPersonGroupInfoResponse;
+
+    fn id(request: &GetPersonGroupInfoRequest) -> &str {
+        &request.person_id
+    }
+
+    fn parameters(request: &GetPersonGroupInfoRequest) -> Result<impl Serialize, InvalidRequest> {
+        let mut violations = Vec::new();
+        violations.extend(identifier::violation("person_id", &request.person_id));
+        if request.offset < 0 {
+            violations.push(Violation {
+                field: "offset",
+                description: "must not be negative",
+            });
+        }
+        if !(0..=MAX_LIMIT).contains(&request.limit) {
+            let description = "must be from 1 to 100, or 0 for the default of 10";
+            violations.push(Violation {
+                field: "limit",
+                description,
+            });
+        }
+        InvalidRequest::unless_empty(violations)?;
+
+        Ok(Parameters {
+            person_id: &request.person_id,
+            offset: request.offset,
+            limit: request.limit,
+        })
+    }
+
+    fn response(body: &[u8], request_id: &str) -> Result<GetPersonGroupInfoResponse, InvalidReply> {
+        let answer: Answer = json::parse(body)?;
+        if answer.person_group_infos.is_none() && answer.group_num.is_none() {
+            return Err(InvalidReply::PersonNotFound);
+        }
+
+        Ok(GetPersonGroupInfoResponse {
+            person_group_infos: answer
+                .person_group_infos
+                .unwrap_or_default()
+                .into_iter()
+                .map(PersonGroupInfo::from)
+                .collect(),
+            group_num: answer.group_num,
+            face_model_version: answer.face_model_version,
+            request_id: request_id.to_owned(),
+        })
+    }
+}
+
+/// Zero means upstream's default, which is what leaving a parameter out means.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameters<'a> {
+    person_id: &'a str,
+    #[serde(skip_serializing_if = "is_zero")]
+    offset: i32,
+    #[serde(skip_serializing_if = "is_zero")]
+    limit: i32,
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    person_group_infos: Option<Vec<Membership>>,
+    #[serde(default, deserialize_with = "count")]
+    group_num: Option<i32>,
+    face_model_version: Option<String>,
+}
+
+/// A group without an id is no group; its descriptions may be missing.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Membership {
+    group_id: String,
+    #[serde(default, deserialize_with = "answer::texts")]
+    person_ex_descriptions: Vec<String>,
+}
+
+impl From<Membership> for PersonGroupInfo {
+    fn from(membership: Membership) -> Self {
+        Self {
+            group_id: membership.group_id,
+            person_ex_descriptions: membership.person_ex_descriptions,
+        }
+    }
+}
+
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    let number = answer::number(deserializer)?;
+    number
+        .map(i32::try_from)
+        .transpose()
+        .map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(offset: i32, limit: i32) -> GetPersonGroupInfoRequest {
+        GetPersonGroupInfoRequest {
+            person_id: "2001".to_owned(),
+            offset,
+            limit,
+        }
+    }
+
+    fn response(body: &str) -> Result<GetPersonGroupInfoResponse, InvalidReply> {
+        GetPersonGroupInfo::response(body.as_bytes(), "id of the call")
+    }
+
+    #[test]
+    fn zero_is_left_out_and_anything_else_is_sent() {
+        let cases = [
+            (request(0, 0), r#"{"PersonId":"2001"}"#),
+            (
+                request(7, 100),
+                r#"{"PersonId":"2001","Offset":7,"Limit":100}"#,
+            ),
+        ];
+
+        for (request, expected) in cases {
+            let parameters = GetPersonGroupInfo::parameters(&request).unwrap();
+            assert_eq!(serde_json::to_string(&parameters).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn all_violations_are_reported_at_once() {
+        let request = GetPersonGroupInfoRequest {
+            person_id: String::new(),
+            offset: -1,
+            limit: 101,
+        };
+
+        let invalid = GetPersonGroupInfo::parameters(&request).err().unwrap();
+
+        let fields: Vec<_> = invalid
+            .violations
+            .iter()
+            .map(|violation| violation.field)
+            .collect();
+        assert_eq!(fields, ["person_id", "offset", "limit"]);
+    }
+
+    #[test]
+    fn the_count_may_be_a_number_or_digits_in_quotes() {
+        for body in [r#"{"GroupNum":3}"#, r#"{"GroupNum":"3"}"#] {
+            assert_eq!(response(body).unwrap().group_num, Some(3), "{body}");
+        }
+    }
+
+    #[test]
+    fn either_of_list_and_count_makes_an_answer() {
+        for body in [
+            r#"{"PersonGroupInfos":[]}"#,
+            r#"{"PersonGroupInfos":[],"GroupNum":null}"#,
+            r#"{"PersonGroupInfos":null,"GroupNum":0}"#,
+        ] {
+            assert!(
+                response(body).unwrap().person_group_infos.is_empty(),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn neither_means_an_unknown_person() {
+        for body in [
+            "{}",
+            r#"{"PersonGroupInfos":null,"GroupNum":null,"FaceModelVersion":"3.0"}"#,
+        ] {
+            assert!(
+                matches!(response(body), Err(InvalidReply::PersonNotFound)),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_of_another_form_is_malformed() {
+        let bodies = [
+            r#"{"GroupNum":-1}"#,
+            r#"{"GroupNum":"1.0"}"#,
+            r#"{"GroupNum":""}"#,
+            r#"{"GroupNum":true}"#,
+            r#"{"GroupNum":2147483648}"#,
+            r#"{"PersonGroupInfos":{}}"#,
+            r#"{"PersonGroupInfos":[null]}"#,
+            r#"{"PersonGroupInfos":[{"PersonExDescriptions":[]}]}"#,
+            r#"{"PersonGroupInfos":[],"FaceModelVersion":3}"#,
+        ];
+
+        for body in bodies {
+            assert!(
+                matches!(response(body), Err(InvalidReply::Malformed(_))),
+                "{body}"
+            );
+        }
+    }
+}
