@@ -154,11 +154,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_stopped_emulator_no_longer_listens() {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let emulator = Emulator::start(listen, Fixtures::default()).await.unwrap();
+        let emulator = start().await;
         let address = emulator.address();
         assert!(TcpStream::connect(address).await.is_ok());
         emulator.stop().await;
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_emulator_closes_its_connections() {
+        let emulator = start().await;
+        let stream = TcpStream::connect(emulator.address()).await.unwrap();
+        drop(emulator);
+        stream.readable().await.unwrap();
+        let read = stream.try_read(&mut [0]).map_err(|error| error.kind());
+        assert!(
+            matches!(read, Ok(0) | Err(io::ErrorKind::ConnectionReset)),
+            "{read:?}"
+        );
+    }
+
+    async fn start() -> Emulator {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Emulator::start(listen, Fixtures::default()).await.unwrap()
     }
 }
