@@ -46,9 +46,19 @@ impl Context {
         self.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns what the call asks for; nothing until its message has been read.
-    pub fn subject(&self) -> Option<&Subject> {
-        self.subject.get()
+    /// Tells whether the message of the call has been read.
+    pub fn has_subject(&self) -> bool {
+        self.subject.get().is_some()
+    }
+
+    /// Returns what the call asks for: nothing in particular until its message has been read.
+    pub fn subject(&self) -> &Subject {
+        static UNKNOWN: Subject = Subject {
+            action: "",
+            fields: &[],
+            id: String::new(),
+        };
+        self.subject.get().unwrap_or(&UNKNOWN)
     }
 
     /// Keeps what the call asks for. A call has one subject: a second is not kept.
@@ -70,11 +80,69 @@ pub struct Subject {
     pub id: String,
 }
 
+impl Subject {
+    /// Returns `text` without the id in it.
+    ///
+    /// Upstream's words may repeat the id, between characters that no id can hold.
+    pub fn redact(&self, text: &str) -> String {
+        let is_delimiter =
+            |character: char| !character.is_ascii_alphanumeric() && !"-%@#&_".contains(character);
+        let words = text.split_inclusive(is_delimiter);
+        words
+            .map(|word| match word.strip_prefix(&self.id) {
+                Some(rest) if !self.id.is_empty() && rest.chars().all(is_delimiter) => {
+                    format!("[id]{rest}")
+                }
+                _ => word.to_owned(),
+            })
+            .collect()
+    }
+}
+
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subject")
             .field("action", &self.action)
             .field("fields", &self.fields)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(id: &str) -> Subject {
+        Subject {
+            action: "GetPersonGroupInfo",
+            fields: &["person_id"],
+            id: id.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_subject_does_not_print_its_id() {
+        assert!(!format!("{:?}", subject("alice")).contains("alice"));
+    }
+
+    #[test]
+    fn an_id_is_taken_out_of_a_text_wherever_it_stands_by_itself() {
+        let cases = [
+            ("alice", "no person alice.", "no person [id]."),
+            ("alice", "alice", "[id]"),
+            (
+                "alice",
+                "`alice`=\"alice\", malice alice2",
+                "`[id]`=\"[id]\", malice alice2",
+            ),
+            ("", "to be, or not to be", "to be, or not to be"),
+            ("a", "a cat and a hat", "[id] cat and [id] hat"),
+            ("a#b", "(a#b) a#b#c", "([id]) a#b#c"),
+            ("x", "\u{4eba}x\u{5458}", "\u{4eba}[id]\u{5458}"),
+        ];
+
+        for (id, text, expected) in cases {
+            assert_eq!(subject(id).redact(text), expected);
+        }
     }
 }

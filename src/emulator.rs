@@ -7,21 +7,15 @@
 //!
 //! [`Emulator::start`] opens the socket; the order in which a call is judged is in `service`.
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-
-use service::Service;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 pub use account::Account;
 pub use actions::Action;
 pub use calls::ReceivedCall;
 pub use faults::{Cut, Fault, FaultKind, Page};
 pub use fixtures::{Fixtures, FixturesError};
+use service::Service;
+use tokio::{net::TcpListener, task::JoinSet};
 
 mod account;
 mod actions;

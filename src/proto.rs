@@ -8,6 +8,7 @@ pub const DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("descripto
 #[expect(
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
+    rustdoc::broken_intra_doc_links,
     unused_qualifications,
     reason = "generated code"
 )]

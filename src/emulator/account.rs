@@ -1,6 +1,6 @@
 //! The account calls are made for.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 /// The credential the emulator accepts: a key pair, and a token if the pair is a temporary one.
@@ -22,6 +22,22 @@ impl Account {
             secret_key: secret_key.into(),
             token: None,
         }
+    }
+
+    /// Returns the identifier that calls must name.
+    pub fn secret_id(&self) -> &str {
+        &self.secret_id
+    }
+
+    /// Returns the key that calls must be signed with. It is meant to be known: the emulator
+    /// prints it.
+    pub fn secret_key(&self) -> &str {
+        self.secret_key.expose_secret()
+    }
+
+    /// Returns the token that calls must carry, if the pair is a temporary one.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_ref().map(ExposeSecret::expose_secret)
     }
 
     /// Makes the key pair a temporary one: calls must carry `token`.

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::envelope::{self, Refusal};
-use super::identifier::{self, Flaw};
-use super::parameters::Parameters;
-use super::records::{Membership, Records};
+use super::{
+    envelope::{self, Refusal},
+    identifier::{self, Flaw},
+    parameters::Parameters,
+    records::{Membership, Records},
+};
 
 /// An action of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

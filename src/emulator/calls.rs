@@ -4,8 +4,7 @@ use http::request::Parts;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::headers::header;
-use super::parameters::Parameters;
+use super::{headers::header, parameters::Parameters};
 
 /// A call as the emulator received it.
 ///

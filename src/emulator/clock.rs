@@ -1,12 +1,12 @@
 //! The emulator's clock: the real one, moved by an offset.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::SystemTime;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::SystemTime,
+};
 
 use http::HeaderValue;
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
+use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 /// A clock that may be wrong on purpose.
 #[derive(Debug)]

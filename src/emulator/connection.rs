@@ -1,16 +1,12 @@
 //! One connection: HTTP/1.1, until the client or a fault closes it.
 
-use std::error::Error;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{error::Error, sync::Arc, time::Duration};
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::faults::Cut;
-use super::service::Service;
+use super::{faults::Cut, service::Service};
 
 /// Serves a connection until it is closed.
 pub(super) async fn serve(stream: TcpStream, service: Arc<Service>) {

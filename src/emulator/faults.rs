@@ -1,7 +1,6 @@
 //! The script of faults: what goes wrong, for which calls, how often.
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;

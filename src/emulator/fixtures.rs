@@ -1,14 +1,15 @@
 //! What an emulator starts with: its account, its records, its script of faults.
 
-use std::collections::HashMap;
-use std::num::NonZeroU32;
+use std::{collections::HashMap, num::NonZeroU32};
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::account::Account;
-use super::faults::Fault;
-use super::records::{Group, Person, Records};
+use super::{
+    account::Account,
+    faults::Fault,
+    records::{Group, Person, Records},
+};
 
 /// Everything an [`Emulator`](super::Emulator) starts with.
 ///
@@ -50,6 +51,11 @@ impl Fixtures {
             },
             faults: file.faults,
         })
+    }
+
+    /// Returns the account whose calls are accepted.
+    pub fn account(&self) -> &Account {
+        &self.account
     }
 }
 

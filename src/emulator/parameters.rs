@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 
 use axum::extract::Query;
-use http::Method;
-use http::request::Parts;
+use http::{Method, request::Parts};
 use serde_json::{Map, Value};
 
-use super::envelope::Refusal;
-use super::headers::header;
+use super::{envelope::Refusal, headers::header};
 
 /// The parameters a call came with.
 #[derive(Clone, Debug)]

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 
-use super::envelope::{self, Refusal};
-use super::faults::{Cut, FaultKind, Page};
-use super::oversize::Oversize;
+use super::{
+    envelope::{self, Refusal},
+    faults::{Cut, FaultKind, Page},
+    oversize::Oversize,
+};
 
 /// The body of every response.
 pub(super) type Body = Either<Full<Bytes>, Oversize>;

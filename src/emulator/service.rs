@@ -8,30 +8,32 @@
 //! 4. A scripted fault befalls the call. Calls that did not come so far leave the script as it is.
 //! 5. Version, action and parameters are checked, and the action answers.
 
-use std::future::pending;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    future::pending,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
-use http::header::DATE;
-use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, header::DATE, request::Parts};
 use hyper::body::Incoming;
 
-use super::account::Account;
-use super::actions::Action;
-use super::body::{self, Unread};
-use super::calls::{Calls, ReceivedCall};
-use super::clock::Clock;
-use super::connection::Closed;
-use super::envelope::Refusal;
-use super::faults::{Cut, Script};
-use super::fixtures::Fixtures;
-use super::headers::required;
-use super::parameters::Parameters;
-use super::rate_limit::RateLimit;
-use super::records::Records;
-use super::reply::{Body, End, Reply};
-use super::verification;
+use super::{
+    account::Account,
+    actions::Action,
+    body::{self, Unread},
+    calls::{Calls, ReceivedCall},
+    clock::Clock,
+    connection::Closed,
+    envelope::Refusal,
+    faults::{Cut, Script},
+    fixtures::Fixtures,
+    headers::required,
+    parameters::Parameters,
+    rate_limit::RateLimit,
+    records::Records,
+    reply::{Body, End, Reply},
+    verification,
+};
 
 /// Answers calls.
 #[derive(Debug)]

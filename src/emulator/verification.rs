@@ -4,18 +4,19 @@
 //! are known to be accepted, both ways are: the documentation has header values trimmed and
 //! lower-cased, the SDKs sign them as they are; and the Node.js SDK signs a host without its port.
 
+use authorization::Authorization;
+use canonical_request::{Spelling, canonical_request, payload_hash};
 use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
-use time::OffsetDateTime;
-use time::macros::format_description;
+use time::{OffsetDateTime, macros::format_description};
 
-use super::account::Account;
-use super::envelope::Refusal;
-use super::headers::{header, required};
-use authorization::Authorization;
-use canonical_request::{Spelling, canonical_request, payload_hash};
+use super::{
+    account::Account,
+    envelope::Refusal,
+    headers::{header, required},
+};
 
 mod authorization;
 mod canonical_request;

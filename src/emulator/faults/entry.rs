@@ -1,9 +1,6 @@
 //! A fault as fixtures write it: one table, in which one key says what happens.
 
-use std::fmt::Display;
-use std::num::NonZeroU32;
-use std::str::FromStr;
-use std::time::Duration;
+use std::{fmt::Display, num::NonZeroU32, str::FromStr, time::Duration};
 
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Deserializer, de};

@@ -1,7 +1,6 @@
 //! The text a signature stands for.
 
-use http::header::HOST;
-use http::request::Parts;
+use http::{header::HOST, request::Parts};
 
 use super::sha256_hex;
 use crate::emulator::headers::header;

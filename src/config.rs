@@ -1,0 +1,95 @@
+//! Every setting: its flag, its variable, its default, its bounds.
+//!
+//! A setting `--max-call-time` is also the variable `IAI_FACADE_MAX_CALL_TIME`; the flag wins. The
+//! parser takes each as text and checks nothing, because it would stop at the first mistake: the
+//! `checked` functions read them all and report all mistakes at once.
+//!
+//! Kubernetes sets variables such as `IAI_FACADE_PORT` and `IAI_FACADE_SERVICE_HOST` for a service
+//! named `iai-facade`. No setting may take such a name.
+
+mod calls;
+mod credentials;
+mod emulation;
+mod listening;
+mod log;
+mod parsed;
+mod problems;
+mod upstream;
+
+use clap::Args;
+
+pub use self::{
+    calls::Calls,
+    credentials::{CredentialFiles, Credentials},
+    emulation::{Emulate, EmulateArgs, Emulation},
+    listening::Listening,
+    log::{Format, HashKey, Level, Log},
+    parsed::Endpoint,
+    problems::Problems,
+    upstream::Upstream,
+};
+
+/// The settings of `serve`, as text.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    listening: listening::ListeningArgs,
+    #[command(flatten)]
+    upstream: upstream::UpstreamArgs,
+    #[command(flatten)]
+    credentials: credentials::CredentialsArgs,
+    #[command(flatten)]
+    calls: calls::CallsArgs,
+    #[command(flatten)]
+    log: log::LogArgs,
+    #[command(flatten)]
+    emulation: emulation::EmulationArgs,
+}
+
+/// The settings of `serve`, checked.
+#[derive(Clone, Debug)]
+pub struct Serve {
+    /// Where to listen.
+    pub listening: Listening,
+    /// How to reach upstream.
+    pub upstream: Upstream,
+    /// Where credentials come from.
+    pub credentials: Credentials,
+    /// The bounds of calls.
+    pub calls: Calls,
+    /// What to log.
+    pub log: Log,
+    /// Whether upstream is the emulator of this process.
+    pub emulation: Option<Emulation>,
+}
+
+impl ServeArgs {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    ///
+    /// Fails with every mistake there is.
+    pub fn checked(self) -> Result<Serve, Problems> {
+        let mut problems = Problems::default();
+        let explicit = [self.upstream.explicit(), self.credentials.explicit()].concat();
+
+        let listening = self.listening.checked(&mut problems);
+        let upstream = self.upstream.checked(&mut problems);
+        let credentials = self.credentials.checked(&mut problems);
+        let calls = self.calls.checked(&mut problems);
+        let log = self.log.checked(&mut problems);
+        let emulation = self.emulation.checked(&explicit, &mut problems);
+
+        let settings = || {
+            Some(Serve {
+                listening: listening?,
+                upstream: upstream?,
+                credentials: credentials?,
+                calls: calls?,
+                log: log?,
+                emulation: emulation?,
+            })
+        };
+        problems.unless_none(settings())
+    }
+}

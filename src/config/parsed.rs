@@ -1,0 +1,204 @@
+//! The forms that settings are written in.
+
+use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+
+use bytesize::ByteSize;
+use http::HeaderValue;
+use reqwest::Url;
+
+/// Reads an address to listen on.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not an address and port such as 127.0.0.1:50051"))
+}
+
+/// Reads a duration within bounds.
+pub(super) fn duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a duration such as 500ms, 10s or 2m"))?;
+    if bounds.contains(&duration) {
+        return Ok(duration);
+    }
+    let (least, most) = bounds.into_inner();
+    let [least, most] = [least, most].map(humantime::format_duration);
+    Err(format!("{text} is not from {least} to {most}"))
+}
+
+/// Reads a number of bytes within bounds.
+pub(super) fn bytes(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, String> {
+    let ByteSize(bytes) = text
+        .parse()
+        .map_err(|_| format!("`{text}` is not a number of bytes such as 65536, 64KiB or 4MiB"))?;
+    if bounds.contains(&bytes) {
+        return Ok(bytes);
+    }
+    let (least, most) = bounds.into_inner();
+    let [least, most] = [least, most].map(|bytes| ByteSize(bytes).display().iec());
+    Err(format!("{text} is not from {least} to {most}"))
+}
+
+/// Reads a number within bounds.
+pub(super) fn number<T>(text: &str, bounds: RangeInclusive<T>) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + ToString,
+{
+    let expected = || {
+        format!(
+            "`{text}` is not a number from {} to {}",
+            bounds.start().to_string(),
+            bounds.end().to_string()
+        )
+    };
+    let number = text.parse().map_err(|_| expected())?;
+    if bounds.contains(&number) {
+        Ok(number)
+    } else {
+        Err(expected())
+    }
+}
+
+/// Reads a switch.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(format!("`{text}` is none of 1, 0, true and false")),
+    }
+}
+
+/// Reads the value of a header, of which an empty text is none.
+pub(super) fn header_value(text: &str) -> Result<Option<HeaderValue>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(format!("`{}` is not visible ASCII", text.escape_debug()));
+    }
+    HeaderValue::from_str(text)
+        .map(Some)
+        .map_err(|error| error.to_string())
+}
+
+/// Where upstream is: a scheme, a host, and a port if it is not the scheme's own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    url: Url,
+    host: String,
+}
+
+impl Endpoint {
+    /// Returns the address that calls are posted to.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Returns the host in lower case, with the port if it is not the scheme's own: what is sent as
+    /// the `Host` header, and signed.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the host as a header.
+    #[expect(
+        clippy::expect_used,
+        reason = "the host of a URL is ASCII without control characters"
+    )]
+    pub fn host_header(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.host).expect("a host")
+    }
+
+    /// Tells whether the scheme is `https`.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = "is not of the form https://HOST, with http and a port where needed";
+        let url: Url = text.parse().map_err(|_| format!("`{text}` {expected}"))?;
+        let is_bare = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        let host = match (url.scheme(), url.host_str(), url.port()) {
+            ("http" | "https", Some(host), Some(port)) if is_bare => format!("{host}:{port}"),
+            ("http" | "https", Some(host), None) if is_bare => host.to_owned(),
+            // Without the text: it may hold a password.
+            _ => return Err(format!("the address {expected}")),
+        };
+        Ok(Self { url, host })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_an_endpoint_is_what_is_signed() {
+        let cases = [
+            ("https://iai.tencentcloudapi.com", "iai.tencentcloudapi.com"),
+            (
+                "https://IAI.intl.tencentcloudapi.com/",
+                "iai.intl.tencentcloudapi.com",
+            ),
+            (
+                "https://iai.tencentcloudapi.com:443",
+                "iai.tencentcloudapi.com",
+            ),
+            ("http://127.0.0.1:9080", "127.0.0.1:9080"),
+            ("http://[::1]:9080", "[::1]:9080"),
+        ];
+
+        for (text, host) in cases {
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!(endpoint.host(), host);
+            assert_eq!(endpoint.is_encrypted(), text.starts_with("https"));
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_nothing_but_scheme_host_and_port() {
+        for text in [
+            "",
+            "iai.tencentcloudapi.com",
+            "ftp://iai.tencentcloudapi.com",
+            "https://",
+            "https://host/path",
+            "https://host/?query",
+            "https://host/#fragment",
+            "https://user:password@host",
+        ] {
+            let problem = text.parse::<Endpoint>().unwrap_err();
+            assert!(problem.contains("is not of the form"), "{problem}");
+            assert!(!problem.contains("password"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_problem_names_the_bounds() {
+        let second = Duration::from_secs(1);
+        let hour = Duration::from_secs(3_600);
+
+        assert_eq!(
+            duration("500ms", second..=hour).unwrap_err(),
+            "500ms is not from 1s to 1h"
+        );
+        assert_eq!(
+            bytes("4GiB", 1_024..=1_048_576).unwrap_err(),
+            "4GiB is not from 1.0 KiB to 1.0 MiB"
+        );
+        assert_eq!(
+            number("2", 0.0..=1.0).unwrap_err(),
+            "`2` is not a number from 0 to 1"
+        );
+        assert_eq!(
+            number("NaN", 0.0..=1.0).unwrap_err(),
+            "`NaN` is not a number from 0 to 1"
+        );
+    }
+}

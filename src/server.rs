@@ -1,0 +1,133 @@
+//! The door: binds, wires everything together once, serves, and drains.
+
+mod access_log;
+mod admin;
+mod calls;
+mod connections;
+mod readiness;
+mod routes;
+
+pub mod shutdown;
+
+use std::{future::Future, io, net::SocketAddr};
+
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use self::{access_log::AccessLog, calls::Calls, readiness::Readiness};
+use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
+
+/// A service that listens, and answers nobody until it is run.
+#[derive(Debug)]
+#[must_use = "a bound server answers nobody until it is run"]
+pub struct Server {
+    grpc: TcpListener,
+    admin: TcpListener,
+    addresses: Addresses,
+    calls: Calls,
+    readiness: Readiness,
+    log_control: Option<LogControl>,
+    settings: config::Calls,
+}
+
+/// Where a server listens, with the ports that it was given for port 0.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Addresses {
+    /// For gRPC.
+    pub grpc: SocketAddr,
+    /// For operators.
+    pub admin: SocketAddr,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+
+    /// The descriptors of the protocol cannot be read.
+    #[error("server reflection cannot be set up")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Server {
+    /// Opens the sockets, and wires everything that stands behind them.
+    ///
+    /// `log_control` lets the admin port change what is logged.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a socket cannot be opened.
+    pub async fn bind(
+        settings: &config::Serve,
+        client: Client,
+        log_control: Option<LogControl>,
+    ) -> Result<Self, BindError> {
+        let (readiness, health) = Readiness::new().await;
+        let routes = routes::routes(FaceRecognition::new(client), health)?;
+        let access_log = AccessLog::new(&settings.log);
+        let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
+        let (admin, admin_address) = listen(settings.listening.admin).await?;
+        Ok(Self {
+            grpc,
+            admin,
+            addresses: Addresses {
+                grpc: grpc_address,
+                admin: admin_address,
+            },
+            calls: Calls::new(routes, access_log, settings.calls.max_call_time),
+            readiness,
+            log_control,
+            settings: settings.calls.clone(),
+        })
+    }
+
+    /// Returns where the server listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Serves until `shutdown` completes, and then until the calls in progress are answered.
+    ///
+    /// As it stops, health turns to NOT_SERVING, connections are told to go away, and streams that
+    /// watch the health end; calls still in progress after the drain timeout are cut.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        // Both end, with all their connections, when this future does.
+        let mut grpc = JoinSet::new();
+        let mut admin = JoinSet::new();
+        let (stop, stopping) = watch::channel(());
+        grpc.spawn(connections::serve_http2(self.grpc, self.calls, stopping));
+        let router = admin::router(self.readiness.clone(), self.log_control);
+        admin.spawn(connections::serve_http1(self.admin, router));
+
+        self.readiness.set_serving().await;
+        shutdown.await;
+        self.readiness.set_stopping().await;
+        drop(stop);
+        self.readiness.end_watches().await;
+
+        let drain_timeout = self.settings.drain_timeout;
+        if tokio::time::timeout(drain_timeout, grpc.join_next())
+            .await
+            .is_err()
+        {
+            tracing::warn!(?drain_timeout, "calls are still in progress, and are cut");
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
+    let listen = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    listen
+        .await
+        .map_err(|source| BindError::Listen { address, source })
+}

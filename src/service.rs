@@ -1,0 +1,114 @@
+//! Serves the two methods: introduces an operation and upstream to each other.
+
+mod failure;
+mod reason;
+mod refusal;
+mod report;
+mod retry;
+mod status;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tonic::{Request, Response, Status, metadata::MetadataValue};
+
+pub use self::failure::Failure;
+use crate::{
+    context::{Context, Subject},
+    operation::{
+        Operation, get_group_info::GetGroupInfo, get_person_group_info::GetPersonGroupInfo,
+    },
+    proto::{
+        GetGroupInfoRequest, GetGroupInfoResponse, GetPersonGroupInfoRequest,
+        GetPersonGroupInfoResponse, face_recognition_service_server::FaceRecognitionService,
+    },
+    upstream::{Call, Client},
+};
+
+/// The metadata key of upstream's id of a call, on answers and on errors.
+pub const X_TC_REQUEST_ID: &str = "x-tc-request-id";
+
+/// The service of `face_recognition_service.proto`.
+#[derive(Debug)]
+pub struct FaceRecognition {
+    client: Client,
+}
+
+#[tonic::async_trait]
+impl FaceRecognitionService for FaceRecognition {
+    async fn get_group_info(
+        &self,
+        request: Request<GetGroupInfoRequest>,
+    ) -> Result<Response<GetGroupInfoResponse>, Status> {
+        self.run::<GetGroupInfo>(request).await
+    }
+
+    async fn get_person_group_info(
+        &self,
+        request: Request<GetPersonGroupInfoRequest>,
+    ) -> Result<Response<GetPersonGroupInfoResponse>, Status> {
+        self.run::<GetPersonGroupInfo>(request).await
+    }
+}
+
+impl FaceRecognition {
+    /// Returns a service that asks `client`.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    async fn run<O: Operation>(
+        &self,
+        request: Request<O::Request>,
+    ) -> Result<Response<O::Response>, Status> {
+        #[expect(
+            clippy::expect_used,
+            reason = "server/calls.rs puts one beside every request"
+        )]
+        let context = request
+            .extensions()
+            .get::<Arc<Context>>()
+            .cloned()
+            .expect("a context");
+
+        let answer = self.relay::<O>(&request.into_inner(), &context).await;
+        answer.map_err(|failure| failure.into_status(&context))
+    }
+
+    async fn relay<O: Operation>(
+        &self,
+        request: &O::Request,
+        context: &Context,
+    ) -> Result<Response<O::Response>, Failure> {
+        let id = O::id(request).to_owned();
+        context.set_subject(Subject {
+            action: O::ACTION,
+            fields: O::FIELDS,
+            id,
+        });
+
+        let call = Call {
+            action: O::ACTION,
+            parameters: encoded(&O::parameters(request)?),
+        };
+        let reply = self.client.call(&call, context).await?;
+
+        let mut response = match O::response(&reply.body, &reply.request_id) {
+            Ok(response) => Response::new(response),
+            Err(invalid) => return Err(Failure::InvalidReply(invalid, reply.request_id)),
+        };
+        if let Ok(request_id) = MetadataValue::try_from(reply.request_id) {
+            response.metadata_mut().insert(X_TC_REQUEST_ID, request_id);
+        }
+        Ok(response)
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "parameters are made of strings and whole numbers"
+)]
+fn encoded(parameters: &impl Serialize) -> Bytes {
+    serde_json::to_vec(parameters).expect("JSON").into()
+}

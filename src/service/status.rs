@@ -1,0 +1,200 @@
+//! Turns every failure into a gRPC status. The only file that chooses a status code.
+//!
+//! Whose fault decides: what a caller cannot mend by changing its request or its own identity is
+//! never INVALID_ARGUMENT, UNAUTHENTICATED or PERMISSION_DENIED.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::FieldViolation;
+
+use super::{Failure, refusal, report::Report, retry::Retry};
+use crate::{
+    context::{Context, Subject},
+    operation::{InvalidReply, InvalidRequest},
+    proto::ErrorReason,
+    upstream::{
+        Error, Refusal,
+        error_code::{self, Class, Field},
+    },
+};
+
+/// How long to wait where nothing better is known.
+const AFTER_BILLING_LOOKUP: Duration = Duration::from_secs(1);
+const AFTER_CONFLICT: Duration = Duration::from_millis(500);
+const AFTER_THROTTLING: Duration = Duration::from_secs(1);
+const AFTER_TRANSIENT: Duration = Duration::from_millis(200);
+
+impl Failure {
+    /// Returns the status that the caller receives, with all its details and hints.
+    ///
+    /// What the caller is not told is kept as the status's source, for the log.
+    pub fn into_status(self, context: &Context) -> Status {
+        let subject = context.subject();
+        let report = match self {
+            Self::DeadlineExceeded => Report::own(
+                Code::DeadlineExceeded,
+                ErrorReason::DeadlineExceeded,
+                "the deadline passed before Tencent Cloud answered",
+            ),
+            Self::InvalidReply(InvalidReply::Malformed(malformed), request_id) => {
+                unexpected_answer(malformed.to_string()).of_call(request_id)
+            }
+            Self::InvalidReply(InvalidReply::PersonNotFound, request_id) => {
+                person_not_found(subject).of_call(request_id)
+            }
+            Self::InvalidRequest(invalid) => invalid_request(&invalid),
+            Self::MessageIncomplete => Report::own(
+                Code::InvalidArgument,
+                ErrorReason::InvalidRequest,
+                "the message of the call did not arrive in the time that a call may take",
+            ),
+            Self::MessageTooLarge => Report::own(
+                Code::ResourceExhausted,
+                ErrorReason::InvalidRequest,
+                "the message of the call is larger than 65536 bytes",
+            ),
+            Self::MessageUnreadable => Report::own(
+                Code::InvalidArgument,
+                ErrorReason::InvalidRequest,
+                "the message of the call cannot be read: send the method's own message, as it is \
+                 or compressed with gzip",
+            ),
+            Self::MethodUnknown => Report::own(
+                Code::Unimplemented,
+                ErrorReason::MethodUnknown,
+                "there is no such method, or no such compression",
+            ),
+            Self::Upstream(error) => of_upstream(error, subject),
+        };
+        report.into_status(context)
+    }
+}
+
+fn person_not_found(subject: &Subject) -> Report {
+    let message = "the person does not exist";
+    Report::own(Code::NotFound, ErrorReason::PersonNotFound, message).detailed(|details| {
+        details.set_resource_info("iai.Person", &subject.id, "", message);
+    })
+}
+
+fn invalid_request(invalid: &InvalidRequest) -> Report {
+    let sentences: Vec<_> = invalid
+        .violations
+        .iter()
+        .map(|violation| format!("{} {}", violation.field, violation.description))
+        .collect();
+    let violations = invalid
+        .violations
+        .iter()
+        .map(|violation| FieldViolation::new(violation.field, violation.description))
+        .collect::<Vec<_>>();
+    Report::own(
+        Code::InvalidArgument,
+        ErrorReason::InvalidRequest,
+        sentences.join("; "),
+    )
+    .detailed(|details| {
+        details.set_bad_request(violations);
+    })
+}
+
+fn unexpected_answer(cause: String) -> Report {
+    let message = "Tencent Cloud answered with something other than its documented envelope";
+    Report::own(
+        Code::Internal,
+        ErrorReason::UpstreamResponseInvalid,
+        message,
+    )
+    .because(cause)
+}
+
+fn of_upstream(error: Error, subject: &Subject) -> Report {
+    let cause = error.to_string();
+    match error {
+        Error::Malformed { .. } | Error::Untrusted { .. } => unexpected_answer(cause),
+        Error::Refused(refusal) => refused(&refusal, subject),
+        Error::Throttled { retry_after } => {
+            let message = "Tencent Cloud is called too often";
+            Report::own(Code::ResourceExhausted, ErrorReason::RateLimited, message)
+                .retry(Retry::After(retry_after.unwrap_or(AFTER_THROTTLING)))
+                .because(cause)
+        }
+        Error::TimedOut => unreachable("Tencent Cloud did not answer in time", None, cause),
+        Error::Unreachable { retry_after, .. } => unreachable(
+            "no whole answer came back from Tencent Cloud",
+            retry_after,
+            cause,
+        ),
+    }
+}
+
+fn unreachable(message: &str, retry_after: Option<Duration>, cause: String) -> Report {
+    Report::own(Code::Unavailable, ErrorReason::UpstreamUnreachable, message)
+        .retry(Retry::After(retry_after.unwrap_or(AFTER_TRANSIENT)))
+        .because(cause)
+}
+
+fn refused(refusal: &Refusal, subject: &Subject) -> Report {
+    let class = error_code::classify(&refusal.code);
+    let report = Report::refused(
+        code(class, subject),
+        refusal,
+        refusal::message(class, refusal, subject),
+    )
+    .detailed(|details| refusal::describe(class, refusal, subject, details))
+    .because(subject.redact(&refusal.message));
+    match delay(class) {
+        Some(delay) => report.retry(Retry::After(delay)),
+        None => report,
+    }
+}
+
+/// Returns the status of a class of refusals.
+fn code(class: Class, subject: &Subject) -> Code {
+    match class {
+        Class::Account | Class::Policy | Class::State => Code::FailedPrecondition,
+        Class::AlreadyExists => Code::AlreadyExists,
+        Class::BadField(_) | Class::BadRequest => Code::InvalidArgument,
+        Class::BillingLookup | Class::Transient => Code::Unavailable,
+        Class::Clock | Class::Credentials | Class::FacadeFault | Class::UpstreamFault => {
+            Code::Internal
+        }
+        Class::Conflict => Code::Aborted,
+        Class::NotFound(_) => Code::NotFound,
+        Class::OutOfRange(_) => Code::OutOfRange,
+        Class::Quota | Class::Throttled => Code::ResourceExhausted,
+        Class::ResponseTooLarge if refusal::name(Field::Limit, subject).is_some() => {
+            Code::InvalidArgument
+        }
+        Class::ResponseTooLarge => Code::Internal,
+        Class::Unknown => Code::Unknown,
+        Class::Withdrawn => Code::Unimplemented,
+    }
+}
+
+/// Returns after which time a call that was so refused may succeed.
+fn delay(class: Class) -> Option<Duration> {
+    match class {
+        Class::BillingLookup => Some(AFTER_BILLING_LOOKUP),
+        Class::Conflict => Some(AFTER_CONFLICT),
+        Class::Throttled => Some(AFTER_THROTTLING),
+        Class::Transient => Some(AFTER_TRANSIENT),
+        Class::Account
+        | Class::AlreadyExists
+        | Class::BadField(_)
+        | Class::BadRequest
+        | Class::Clock
+        | Class::Credentials
+        | Class::FacadeFault
+        | Class::NotFound(_)
+        | Class::OutOfRange(_)
+        | Class::Policy
+        | Class::Quota
+        | Class::ResponseTooLarge
+        | Class::State
+        | Class::Unknown
+        | Class::UpstreamFault
+        | Class::Withdrawn => None,
+    }
+}

@@ -1,0 +1,265 @@
+//! One attempt: builds the HTTP request, signs it, sends it, and reads a bounded answer.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER},
+};
+use reqwest::{Response, Url};
+
+use super::{
+    Call, Error, Reply,
+    envelope::{self, Opened},
+    failure, tls,
+};
+use crate::{
+    clock::Clock,
+    config,
+    credentials::{Credential, Credentials},
+    signature::{CanonicalRequest, Scope, SigningKey, StringToSign, authorization, hashed},
+};
+
+/// The version of the API that this service speaks.
+const VERSION: HeaderValue = HeaderValue::from_static("2020-03-03");
+
+/// Sent without a charset, as the vendor's SDKs send it: what is sent must be what was signed.
+const JSON: &str = "application/json";
+
+/// How this service names itself to upstream.
+const REQUEST_CLIENT: HeaderValue =
+    HeaderValue::from_static(concat!("iai-facade_", env!("CARGO_PKG_VERSION")));
+
+/// The product, as the scope of a signature names it.
+const SERVICE: &str = "iai";
+
+const X_TC_ACTION: HeaderName = HeaderName::from_static("x-tc-action");
+const X_TC_LANGUAGE: HeaderName = HeaderName::from_static("x-tc-language");
+const X_TC_REGION: HeaderName = HeaderName::from_static("x-tc-region");
+const X_TC_REQUEST_CLIENT: HeaderName = HeaderName::from_static("x-tc-requestclient");
+const X_TC_TIMESTAMP: HeaderName = HeaderName::from_static("x-tc-timestamp");
+const X_TC_TOKEN: HeaderName = HeaderName::from_static("x-tc-token");
+const X_TC_VERSION: HeaderName = HeaderName::from_static("x-tc-version");
+
+/// Sends calls to one endpoint, over connections that it keeps.
+pub struct Transport {
+    http: reqwest::Client,
+    url: Url,
+    host: String,
+    /// The headers that are the same for every call.
+    headers: HeaderMap,
+    max_response_bytes: u64,
+    credentials: Credentials,
+    clock: Clock,
+    signing_key: KeptSigningKey,
+    deprecation_is_known: AtomicBool,
+}
+
+/// Why no call could be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The HTTP client cannot be set up.
+    #[error("the HTTP client cannot be set up")]
+    Http(#[source] reqwest::Error),
+
+    /// No endpoint could be trusted.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+}
+
+impl Transport {
+    /// Returns a transport that signs with what `credentials` hands out, at the time of `clock`.
+    ///
+    /// Nothing is sent before the first call.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no authority to trust, or the given one cannot be read.
+    pub fn new(
+        settings: &config::Upstream,
+        credentials: Credentials,
+        clock: Clock,
+    ) -> Result<Self, BuildError> {
+        // HTTP/1.1 only: no document of the vendor's mentions HTTP/2, and a connection for each
+        // call under way keeps one stalled answer from holding up the others.
+        let mut http = reqwest::Client::builder()
+            .http1_only()
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(settings.idle_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_backend_preconfigured(tls::client_config(settings)?);
+        if !settings.use_proxy {
+            http = http.no_proxy();
+        }
+
+        let host = settings.endpoint.host().to_owned();
+        Ok(Self {
+            http: http.build().map_err(BuildError::Http)?,
+            url: settings.endpoint.url().clone(),
+            headers: constant_headers(settings),
+            host,
+            max_response_bytes: settings.max_response_bytes,
+            credentials,
+            clock,
+            signing_key: KeptSigningKey::default(),
+            deprecation_is_known: AtomicBool::new(false),
+        })
+    }
+
+    /// Makes one attempt at `call`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no whole answer comes back, if it is not the documented one, and if it is a refusal.
+    pub async fn exchange(&self, call: &Call) -> Result<Reply, Error> {
+        let credential = self.credentials.current();
+        let response = self
+            .http
+            .post(self.url.clone())
+            .headers(self.signed_headers(call, &credential))
+            .body(call.parameters.clone())
+            .send()
+            .await
+            .map_err(failure::of_exchange)?;
+
+        let status = response.status();
+        let retry_after = retry_after(response.headers());
+        let answer = match self.read(response).await {
+            Ok(body) => envelope::open(&body).map_err(|error| error.to_string()),
+            Err(Incomplete::TooLarge) => Err(format!(
+                "the answer is larger than {} bytes",
+                self.max_response_bytes
+            )),
+            Err(Incomplete::Failed(error)) => return Err(failure::of_exchange(error)),
+        };
+        match answer {
+            Ok(Opened::Replied {
+                reply,
+                is_deprecated,
+            }) => {
+                self.notice_deprecation(call.action, is_deprecated);
+                Ok(reply)
+            }
+            Ok(Opened::Refused(mut refusal)) => {
+                refusal.message = credential.redact(&refusal.message);
+                Err(Error::Refused(refusal))
+            }
+            Err(reason) => Err(failure::of_status(status, retry_after, &reason)),
+        }
+    }
+
+    fn signed_headers(&self, call: &Call, credential: &Arc<Credential>) -> HeaderMap {
+        let now = self.clock.now();
+        let scope = Scope::new(now, SERVICE);
+        let signed = [("content-type", JSON), ("host", &self.host)];
+        let request = CanonicalRequest::new("POST", "", &signed, &hashed(&call.parameters));
+        let string_to_sign = StringToSign::new(now, scope, &request);
+        let signature = self
+            .signing_key
+            .get(credential, scope)
+            .sign(&string_to_sign);
+
+        let mut headers = self.headers.clone();
+        headers.insert(X_TC_ACTION, HeaderValue::from_static(call.action));
+        headers.insert(X_TC_TIMESTAMP, HeaderValue::from(now.unix_timestamp()));
+        let value = authorization(credential.secret_id(), scope, &request, &signature);
+        headers.insert(AUTHORIZATION, sensitive(&value));
+        if let Some(token) = credential.token() {
+            headers.insert(X_TC_TOKEN, sensitive(token));
+        }
+        headers
+    }
+
+    /// Reads the body of `response` up to the bound, and no further.
+    async fn read(&self, mut response: Response) -> Result<Bytes, Incomplete> {
+        let announced = response.content_length().unwrap_or_default();
+        if announced > self.max_response_bytes {
+            return Err(Incomplete::TooLarge);
+        }
+        let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
+        while let Some(chunk) = response.chunk().await.map_err(Incomplete::Failed)? {
+            body.extend_from_slice(&chunk);
+            if body.len() as u64 > self.max_response_bytes {
+                return Err(Incomplete::TooLarge);
+            }
+        }
+        Ok(body.freeze())
+    }
+
+    fn notice_deprecation(&self, action: &'static str, is_deprecated: bool) {
+        if is_deprecated && !self.deprecation_is_known.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                action,
+                "upstream announces that it will withdraw this action"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("url", &self.url.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a body was not read to its end.
+enum Incomplete {
+    Failed(reqwest::Error),
+    TooLarge,
+}
+
+fn constant_headers(settings: &config::Upstream) -> HeaderMap {
+    let mut headers = HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static(JSON)),
+        (HOST, settings.endpoint.host_header()),
+        (X_TC_LANGUAGE, settings.language.clone()),
+        (X_TC_REQUEST_CLIENT, REQUEST_CLIENT),
+        (X_TC_VERSION, VERSION),
+    ]);
+    if let Some(region) = &settings.region {
+        headers.insert(X_TC_REGION, region.clone());
+    }
+    headers
+}
+
+/// Makes a header value that no log of any library shows.
+fn sensitive(text: &str) -> HeaderValue {
+    #[expect(clippy::expect_used, reason = "a credential is checked as it is read")]
+    let mut value = HeaderValue::from_str(text).expect("visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// Reads a `Retry-After` in seconds. Its other form, a date, is not used by rate limits.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u32 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
+/// The key of the credential in use, derived once for a UTC day.
+#[derive(Default)]
+struct KeptSigningKey(Mutex<Option<(Arc<Credential>, Scope, SigningKey)>>);
+
+impl KeptSigningKey {
+    fn get(&self, credential: &Arc<Credential>, scope: Scope) -> SigningKey {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*kept {
+            Some((of, on, key)) if Arc::ptr_eq(of, credential) && *on == scope => key.clone(),
+            _ => {
+                let key = SigningKey::derive(credential.secret_key(), scope);
+                *kept = Some((Arc::clone(credential), scope, key.clone()));
+                key
+            }
+        }
+    }
+}
