@@ -1,0 +1,137 @@
+"""A client of a running service, and its errors in plain values."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from iaifacade.v1 import face_recognition_service_pb2 as messages
+from iaifacade.v1.face_recognition_service_pb2_grpc import FaceRecognitionServiceStub
+from program import PATIENCE, serving
+
+OPERATIONS = {
+    "GetGroupInfo": ("group_id",),
+    "GetPersonGroupInfo": ("person_id", "offset", "limit"),
+}
+"""The operations, and the fields of their requests, the required id first."""
+
+REPEATED = ("x-envoy-attempt-count", "2")
+"""Marks a call as a repetition, as a mesh does. The service then makes one attempt upstream."""
+
+
+def with_id(operation, id):
+    """Returns the fields of a request that holds the required id alone."""
+    return {OPERATIONS[operation][0]: id}
+
+
+@contextmanager
+def service(*flags, environment=None):
+    """Runs `serve`, and yields a client of it."""
+    with (
+        serving(*flags, environment=environment) as address,
+        grpc.insecure_channel(address) as channel,
+    ):
+        yield Service(address, channel)
+
+
+class Service:
+    """A client of a running service."""
+
+    def __init__(self, address, channel):
+        self.address = address
+        self.channel = channel
+        self._stub = FaceRecognitionServiceStub(channel)
+
+    def call(self, operation, *, timeout=PATIENCE, metadata=(), compression=None, **fields):
+        """Calls an operation with the fields of its request."""
+        method = getattr(self._stub, operation)
+        request = getattr(messages, f"{operation}Request")(**fields)
+        response, call = method.with_call(
+            request, timeout=timeout, metadata=metadata, compression=compression
+        )
+        return Answer(response, dict(call.initial_metadata()))
+
+    def error(self, operation, **arguments):
+        """Calls an operation that is expected to fail."""
+        return error_of(lambda: self.call(operation, **arguments))
+
+
+def error_of(call):
+    """Returns the error that a call ends with."""
+    try:
+        answer = call()
+    except grpc.RpcError as error:
+        return Error.of(error)
+    raise AssertionError(f"the call succeeded: {answer}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response, and what came before it."""
+
+    response: object
+    metadata: dict
+
+
+@dataclass(frozen=True)
+class Error:
+    """An error as its caller receives it, with its details by their types."""
+
+    status: str
+    message: str
+    details: dict
+    metadata: dict = field(repr=False)
+
+    @classmethod
+    def of(cls, error):
+        """Reads an error of grpcio's."""
+        metadata = dict(error.trailing_metadata())
+        status = rpc_status.from_call(error)
+        details = {}
+        for packed in status.details if status else []:
+            name = packed.TypeName().removeprefix("google.rpc.")
+            assert name not in details, f"there are two of {name}"
+            details[name] = getattr(error_details_pb2, name)()
+            assert packed.Unpack(details[name])
+        return cls(error.code().name, error.details(), details, metadata)
+
+    @property
+    def encoded_details(self):
+        """The bytes of the status with its details."""
+        return self.metadata["grpc-status-details-bin"]
+
+    @property
+    def reason(self):
+        """The domain and the reason, if the error says them."""
+        info = self.details.get("ErrorInfo")
+        return (info.domain, info.reason) if info else None
+
+    @property
+    def hints(self):
+        """What is said about trying again, in all three forms."""
+        info = self.details.get("RetryInfo")
+        return Hints(
+            retry_info_ms=info.retry_delay.ToMilliseconds() if info else None,
+            pushback_ms=self.metadata.get("grpc-retry-pushback-ms"),
+            retry_after_s=self.metadata.get("retry-after"),
+        )
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What is said about trying again; metadata as it is received, in text."""
+
+    retry_info_ms: int | None = None
+    pushback_ms: str | None = None
+    retry_after_s: str | None = None
+
+    @classmethod
+    def after(cls, milliseconds):
+        """The hints that say to try again after a time."""
+        return cls(milliseconds, str(milliseconds), str(-(-milliseconds // 1000)))
+
+
+NO_HINTS = Hints()
+NEVER = Hints(pushback_ms="-1")
