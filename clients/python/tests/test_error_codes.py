@@ -1,0 +1,164 @@
+"""Each upstream error code, on each operation, against the table of the documents."""
+
+from dataclasses import dataclass
+
+import pytest
+from google.rpc.error_details_pb2 import BadRequest, Help, PreconditionFailure, QuotaFailure
+
+from error_codes import LISTED, UNLISTED
+from fixtures import refusal
+from service import OPERATIONS, REPEATED, Hints, with_id
+from service import service as run_service
+
+WORDS = "Upstream said so."
+
+# Longer than anything that upstream is known to say, in letters that take three bytes each.
+MESSAGE = WORDS + "\u4eba" * 1000
+
+ID = "x" * 64
+
+CASES = [(operation, row) for row in LISTED + UNLISTED for operation in OPERATIONS]
+
+NAMES = [f"{operation}-{row.code}" for operation, row in CASES]
+
+PROMISED = {
+    "BadRequest",
+    "ErrorInfo",
+    "Help",
+    "PreconditionFailure",
+    "QuotaFailure",
+    "RequestInfo",
+    "ResourceInfo",
+    "RetryInfo",
+}
+
+HELPFUL = {"account", "bad_field", "bad_request", "conflict", "not_found", "out_of_range", "quota"}
+"""The classes about which a caller can do something when told what upstream said."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """Everything in an error that its code decides."""
+
+    status: str
+    domain: str
+    reason: str
+    facts: dict
+    request_ids: set
+    bad_fields: list
+    resource: tuple | None
+    preconditions: list
+    quota_violations: int
+    links: int
+    hints: Hints
+
+    @classmethod
+    def received(cls, error):
+        """Reads it from an error."""
+        info = error.details["ErrorInfo"]
+        request_info = error.details["RequestInfo"]
+        bad_request = error.details.get("BadRequest", BadRequest())
+        resource = error.details.get("ResourceInfo")
+        precondition = error.details.get("PreconditionFailure", PreconditionFailure())
+        quota = error.details.get("QuotaFailure", QuotaFailure())
+        links = error.details.get("Help", Help())
+        assert all(detail.ByteSize() for detail in error.details.values()), "a detail is empty"
+        assert error.details.keys() <= PROMISED
+        return cls(
+            status=error.status,
+            domain=info.domain,
+            reason=info.reason,
+            facts={key: info.metadata[key] for key in ("code", "action", "attempts")},
+            request_ids={
+                info.metadata["request_id"],
+                request_info.request_id,
+                error.metadata["x-tc-request-id"],
+            },
+            bad_fields=[violation.field for violation in bad_request.field_violations],
+            resource=(resource.resource_type, resource.resource_name) if resource else None,
+            preconditions=[violation.type for violation in precondition.violations],
+            quota_violations=len(quota.violations),
+            links=len(links.links),
+            hints=error.hints,
+        )
+
+    @classmethod
+    def promised(cls, operation, row, request_id):
+        """Reads it from the table."""
+        bad_field = row.bad_field(operation)
+        return cls(
+            status=row.status(operation),
+            domain="iai.tencentcloudapi.com",
+            reason=row.reason,
+            facts={"code": row.code, "action": operation, "attempts": "1"},
+            request_ids={request_id},
+            bad_fields=[bad_field] if bad_field else [],
+            resource=row.resource(operation, ID),
+            preconditions=[row.precondition] if row.precondition else [],
+            quota_violations=1 if row.is_quota else 0,
+            links=1 if row.has_help else 0,
+            hints=row.hints(operation),
+        )
+
+
+@pytest.fixture(scope="module")
+def errors(tmp_path_factory):
+    """The error of each case, from one service, whose upstream refuses one call after another."""
+    script = tmp_path_factory.mktemp("script") / "fixtures.toml"
+    script.write_text("".join(refusal(row.code, MESSAGE, operation) for operation, row in CASES))
+    with run_service("--emulate", "--fixtures", str(script)) as service:
+        return {
+            (operation, row.code): service.error(
+                operation, metadata=[REPEATED], **with_id(operation, ID)
+            )
+            for operation, row in CASES
+        }
+
+
+def test_the_table_has_131_codes():
+    assert len({row.code for row in LISTED}) == len(LISTED) == 131
+
+
+@pytest.mark.parametrize(("operation", "row"), CASES, ids=NAMES)
+def test_a_code_reaches_callers_as_the_table_says(errors, operation, row):
+    error = errors[operation, row.code]
+
+    received = Described.received(error)
+
+    request_id = error.metadata["x-tc-request-id"]
+    assert request_id
+    assert received == Described.promised(operation, row, request_id)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_refusal_by_policy_names_the_permission_that_is_missing(errors, operation):
+    for row in LISTED:
+        if row.kind == "policy":
+            [violation] = errors[operation, row.code].details["PreconditionFailure"].violations
+            assert f"iai:{operation}" in violation.subject + violation.description
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_refusal_for_the_state_of_the_account_links_to_a_page(errors, operation):
+    for row in LISTED:
+        if row.has_help:
+            [link] = errors[operation, row.code].details["Help"].links
+            assert link.description
+            assert link.url.startswith("https://www.tencentcloud.com/")
+
+
+@pytest.mark.parametrize(("operation", "row"), CASES, ids=NAMES)
+def test_upstreams_words_reach_callers_who_can_act_on_them_and_no_others(errors, operation, row):
+    error = errors[operation, row.code]
+
+    if row.status(operation) in ("INTERNAL", "UNKNOWN"):
+        assert WORDS not in error.message
+        assert WORDS.encode() not in error.encoded_details
+    elif row.kind in HELPFUL:
+        assert WORDS in error.message
+
+
+def test_details_never_take_more_than_2_kib(errors):
+    sizes = {case: len(error.encoded_details) for case, error in errors.items()}
+
+    assert {case: size for case, size in sizes.items() if size > 2048} == {}
