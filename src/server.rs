@@ -4,6 +4,7 @@ mod access_log;
 mod admin;
 mod calls;
 mod connections;
+mod preface;
 mod readiness;
 mod routes;
 

@@ -80,13 +80,18 @@ impl Calls {
     ) -> Response<Body> {
         request.extensions_mut().insert(Arc::clone(context));
         let deadline = context.deadline();
-        match timeout_at(deadline.at(), self.routed(request)).await {
-            Ok(response) => response,
-            Err(_) => {
-                let failure = Failure::of_expiry(deadline, context.has_subject());
-                failure.into_status(context).into_http()
+        let answer = async {
+            // A timeout looks at the clock only after its future has begun to work.
+            if deadline.at() > Instant::now() {
+                timeout_at(deadline.at(), self.routed(request)).await.ok()
+            } else {
+                None
             }
-        }
+        };
+        answer.await.unwrap_or_else(|| {
+            let failure = Failure::of_expiry(deadline, context.has_subject());
+            failure.into_status(context).into_http()
+        })
     }
 
     async fn routed(self, request: Request<Incoming>) -> Response<Body> {
@@ -101,16 +106,14 @@ impl Calls {
 ///
 /// The headers of the bare error stay: one of them tells which compression is understood.
 fn complete(response: &mut Response<Body>, context: &Context) {
-    let Some(bare) = response.extensions().get::<Status>() else {
-        return;
-    };
-    if bare.details().is_empty() {
-        let status = Failure::of_tonic(bare).into_status(context);
-        let completed: Response<Body> = status.into_http();
-        response.headers_mut().extend(completed.headers().clone());
-        response
-            .extensions_mut()
-            .extend(completed.extensions().clone());
+    let headers = response.headers();
+    let is_bare = headers.contains_key(Status::GRPC_STATUS)
+        && !headers.contains_key(Status::GRPC_STATUS_DETAILS);
+    if let Some(bare) = Status::from_header_map(headers).filter(|_| is_bare) {
+        let status = Failure::of_tonic(&bare).into_status(context);
+        let (completed, _) = status.into_http::<Body>().into_parts();
+        response.headers_mut().extend(completed.headers);
+        response.extensions_mut().extend(completed.extensions);
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     future::{self, Future},
     io,
     net::SocketAddr,
@@ -25,9 +26,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
+    time::timeout,
 };
 
-use super::calls::Calls;
+use super::{calls::Calls, preface};
 
 /// Calls in progress on one connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
@@ -38,6 +40,9 @@ const MAX_HEADER_LIST_BYTES: u32 = 16 << 10;
 /// How often a connection is asked whether it is still there, and how long it may take to answer.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the first bytes of a connection may take to arrive.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the head of a request may take to arrive on the admin port.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,9 +71,17 @@ pub(super) async fn serve_http2(listener: TcpListener, calls: Calls, stopping: S
             let calls = calls.clone();
             async move { Ok::<_, Infallible>(calls.answer(request, peer).await) }
         });
-        let connection = http2.serve_connection(TokioIo::new(stream), service);
+        let http2 = http2.clone();
         async move {
-            let mut connection = pin!(connection);
+            let stream = tokio::select! {
+                prefaced = timeout(PREFACE_TIMEOUT, preface::read(stream)) => match prefaced {
+                    Ok(Ok(stream)) => stream,
+                    Ok(Err(error)) => return log_end(peer, &error),
+                    Err(late) => return log_end(peer, &late),
+                },
+                _ = stopping.changed() => return,
+            };
+            let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
             let ended = tokio::select! {
                 ended = &mut connection => ended,
                 _ = stopping.changed() => {
@@ -76,7 +89,9 @@ pub(super) async fn serve_http2(listener: TcpListener, calls: Calls, stopping: S
                     connection.await
                 }
             };
-            log_end(peer, ended);
+            if let Err(error) = ended {
+                log_end(peer, &error);
+            }
         }
     })
     .await;
@@ -93,7 +108,11 @@ pub(super) async fn serve_http1(listener: TcpListener, router: axum::Router) {
     accept(listener, future::pending(), |stream, peer| {
         let service = TowerToHyperService::new(router.clone().layer(Extension(peer)));
         let connection = http1.serve_connection(TokioIo::new(stream), service);
-        async move { log_end(peer, connection.await) }
+        async move {
+            if let Err(error) = connection.await {
+                log_end(peer, &error);
+            }
+        }
     })
     .await;
 }
@@ -141,8 +160,6 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-fn log_end(peer: SocketAddr, ended: hyper::Result<()>) {
-    if let Err(error) = ended {
-        tracing::debug!(peer.address = %peer, %error, "a connection broke");
-    }
+fn log_end(peer: SocketAddr, error: &(dyn Error + 'static)) {
+    tracing::debug!(peer.address = %peer, error, "a connection broke");
 }

@@ -28,7 +28,6 @@ pub(super) fn message(class: Class, refusal: &Refusal, subject: &Subject) -> Str
         | Class::NotFound(_)
         | Class::OutOfRange(_)
         | Class::Quota
-        | Class::ResponseTooLarge
         | Class::State
         | Class::Throttled => &subject.redact(message),
         Class::BillingLookup => "Tencent Cloud could not look up the billing state of the account",
@@ -36,6 +35,7 @@ pub(super) fn message(class: Class, refusal: &Refusal, subject: &Subject) -> Str
         Class::Credentials => "Tencent Cloud does not accept the credential of the service",
         Class::FacadeFault => "Tencent Cloud does not accept calls of this form from the service",
         Class::Policy => "the access policy of the service's account does not allow the call",
+        Class::ResponseTooLarge => "the answer of Tencent Cloud is too large to be sent",
         Class::Transient => "Tencent Cloud failed in a way that passes",
         Class::Unknown => "Tencent Cloud failed without saying why",
         Class::UpstreamFault => "Tencent Cloud failed",

@@ -1,3 +1,26 @@
 //! The tests of the whole service, over real sockets.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod access_log;
+mod admin;
+mod command_line;
+mod deadlines;
+mod documented_errors;
+mod error_details;
+mod get_group_info;
+mod get_person_group_info;
+mod harness;
+mod health;
+mod reflection;
+mod secrets;
+mod shutdown;
 mod signature;
+mod tonic_errors;
+mod upstream_answers;
+mod upstream_connections;
+mod upstream_requests;

@@ -1,0 +1,104 @@
+//! When a call ends that upstream does not answer.
+
+use std::time::Duration;
+
+use http_body_util::Full;
+use iai_facade::emulator::FaultKind;
+use tonic::{Code, Request, Status};
+
+use crate::harness::{Facade, GET_GROUP_INFO, error_info, group, own_reason, request, send, text};
+
+#[tokio::test]
+async fn the_callers_deadline_is_answered_by_the_service_before_the_caller_gives_up() {
+    let facade = Facade::start().await;
+    facade.emulator.script(FaultKind::Hold);
+
+    let mut request = Request::new(group("aaa"));
+    request.set_timeout(Duration::from_millis(300));
+    let status = facade.client().get_group_info(request).await.unwrap_err();
+
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(
+        own_error(&status),
+        ("DEADLINE_EXCEEDED".to_owned(), "1".to_owned())
+    );
+    assert!(status.metadata().get("grpc-retry-pushback-ms").is_none());
+    facade.emulator.abandoned(1).await;
+}
+
+#[tokio::test]
+async fn a_call_that_takes_longer_than_the_service_allows_is_unavailable() {
+    let facade = Facade::start_with(&["--max-call-time", "100ms"]).await;
+    facade.emulator.script(FaultKind::Hold);
+
+    let mut request = Request::new(group("aaa"));
+    request.set_timeout(Duration::from_secs(60));
+    let status = facade.client().get_group_info(request).await.unwrap_err();
+
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(
+        own_error(&status),
+        ("UPSTREAM_UNREACHABLE".to_owned(), "1".to_owned())
+    );
+    assert_eq!(text(status.metadata(), "grpc-retry-pushback-ms"), "200");
+    facade.emulator.abandoned(1).await;
+}
+
+#[tokio::test]
+async fn a_deadline_that_has_passed_is_not_carried_upstream() {
+    let facade = Facade::start().await;
+
+    let request = request(GET_GROUP_INFO).header("grpc-timeout", "1n");
+    let message = Full::from(&b"\0\0\0\0\x05\x0a\x03aaa"[..]);
+    let response = send(facade.addresses.grpc, request.body(message).unwrap()).await;
+
+    let status = Status::from_header_map(response.headers()).unwrap();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert!(facade.emulator.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_ends_what_is_under_way_for_it() {
+    let facade = Facade::start().await;
+    facade.emulator.script(FaultKind::Hold);
+
+    let mut client = facade.client();
+    let call = tokio::spawn(async move { client.get_group_info(group("aaa")).await });
+    facade.emulator.called(1).await;
+    call.abort();
+
+    facade.emulator.abandoned(1).await;
+}
+
+#[tokio::test]
+async fn a_message_that_never_ends_is_the_callers_fault() {
+    let facade = Facade::start_with(&["--max-call-time", "100ms"]).await;
+    let endless = tokio_stream::pending::<Result<http_body::Frame<bytes::Bytes>, Status>>();
+    let request = http::Request::post("/iaifacade.v1.FaceRecognitionService/GetGroupInfo")
+        .header("content-type", "application/grpc")
+        .body(tonic::body::Body::new(http_body_util::StreamBody::new(
+            endless,
+        )))
+        .unwrap();
+
+    let mut channel = facade.channel();
+    std::future::poll_fn(|context| tower::Service::poll_ready(&mut channel, context))
+        .await
+        .unwrap();
+    let response = tower::Service::call(&mut channel, request).await.unwrap();
+
+    let status = Status::from_header_map(response.headers()).unwrap();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(
+        own_error(&status),
+        ("INVALID_REQUEST".to_owned(), "0".to_owned())
+    );
+}
+
+/// Returns the reason, and the number of attempts.
+fn own_error(status: &Status) -> (String, String) {
+    (
+        own_reason(status),
+        error_info(status).metadata["attempts"].clone(),
+    )
+}

@@ -1,0 +1,149 @@
+//! The errors that tonic makes before any code of ours runs, and what becomes of them.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tonic::{Code, Status, codec::CompressionEncoding};
+use tonic_types::StatusExt;
+
+use crate::harness::{Facade, GET_GROUP_INFO, group, own_reason, request, send, text};
+
+#[tokio::test]
+async fn a_message_that_is_not_the_methods_is_an_invalid_request() {
+    let facade = Facade::start().await;
+    let bodies: [&[u8]; 4] = [
+        b"",
+        b"\0\0\0\0\x03\x0a\xff\xff",
+        b"\x07\0\0\0\x02\x0a\0",
+        // Flagged as compressed, without saying how.
+        b"\x01\0\0\0\x02\x0a\0",
+    ];
+
+    for body in bodies {
+        let status = refused(&facade, GET_GROUP_INFO, body).await;
+        assert_eq!(
+            (status.code(), own_reason(&status).as_str()),
+            (Code::InvalidArgument, "INVALID_REQUEST")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_exhausts_a_resource_and_gives_no_hint() {
+    let facade = Facade::start().await;
+
+    let status = facade
+        .client()
+        .get_group_info(group(&"a".repeat(70_000)))
+        .await
+        .unwrap_err();
+
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(own_reason(&status), "INVALID_REQUEST");
+    assert!(status.get_error_details().retry_info().is_none());
+    assert!(status.metadata().get("grpc-retry-pushback-ms").is_none());
+}
+
+#[tokio::test]
+async fn an_unknown_method_or_service_or_compression_is_unimplemented() {
+    let facade = Facade::start().await;
+    let paths = [
+        "/iaifacade.v1.FaceRecognitionService/DetectFace",
+        "/another.Service/Method",
+        "/",
+    ];
+
+    for path in paths {
+        let status = refused(&facade, path, b"\0\0\0\0\0").await;
+        assert_eq!(
+            (status.code(), own_reason(&status).as_str()),
+            (Code::Unimplemented, "METHOD_UNKNOWN")
+        );
+    }
+
+    let request = request(GET_GROUP_INFO).header("grpc-encoding", "snappy");
+    let response = send(
+        facade.addresses.grpc,
+        request.body(Full::default()).unwrap(),
+    )
+    .await;
+    assert_eq!(status(response.headers()).code(), Code::Unimplemented);
+    assert_eq!(response.headers()["grpc-accept-encoding"], "gzip,identity");
+}
+
+#[tokio::test]
+async fn errors_are_trailers_only_answers() {
+    let facade = Facade::start().await;
+
+    for path in [GET_GROUP_INFO, "/another.Service/Method"] {
+        let body = Full::from(&b"\0\0\0\0\0"[..]);
+        let response = send(facade.addresses.grpc, request(path).body(body).unwrap()).await;
+
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(response.headers().contains_key("grpc-status"));
+        assert!(response.headers().contains_key("grpc-status-details-bin"));
+        assert!(response.headers().contains_key("x-request-id"));
+        let body = response.into_body().collect().await.unwrap();
+        assert!(body.trailers().is_none());
+        assert!(body.to_bytes().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_grpc_is_refused_in_the_words_of_http() {
+    let facade = Facade::start().await;
+
+    for method in [Method::GET, Method::POST] {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{GET_GROUP_INFO}", facade.addresses.grpc))
+            .header("content-type", "application/json")
+            .body(Full::default())
+            .unwrap();
+        let response = send(facade.addresses.grpc, request).await;
+
+        assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+}
+
+#[tokio::test]
+async fn a_message_compressed_with_gzip_is_read() {
+    let facade = Facade::start().await;
+
+    let mut client = facade.client().send_compressed(CompressionEncoding::Gzip);
+    let answer = client.get_group_info(group("aaa")).await.unwrap();
+
+    assert_eq!(answer.into_inner().group_id, "aaa");
+}
+
+#[tokio::test]
+async fn a_callers_name_for_a_call_is_given_back_and_a_name_is_made_for_one_without() {
+    let facade = Facade::start().await;
+
+    let mut request = tonic::Request::new(group("aaa"));
+    request
+        .metadata_mut()
+        .insert("x-request-id", "a-name".parse().unwrap());
+    let answer = facade.client().get_group_info(request).await.unwrap();
+    assert_eq!(text(answer.metadata(), "x-request-id"), "a-name");
+
+    let mut request = tonic::Request::new(group("zzz"));
+    request
+        .metadata_mut()
+        .insert("x-request-id", "a name with blanks".parse().unwrap());
+    let error = facade.client().get_group_info(request).await.unwrap_err();
+    assert_eq!(text(error.metadata(), "x-request-id").len(), 36);
+
+    let answer = facade.client().get_group_info(group("aaa")).await.unwrap();
+    assert_eq!(text(answer.metadata(), "x-request-id").len(), 36);
+}
+
+async fn refused(facade: &Facade, path: &str, body: &[u8]) -> Status {
+    let body = Full::from(Bytes::copy_from_slice(body));
+    let response = send(facade.addresses.grpc, request(path).body(body).unwrap()).await;
+    status(response.headers())
+}
+
+fn status(headers: &HeaderMap) -> Status {
+    Status::from_header_map(headers).expect("a status in the headers")
+}
