@@ -18,7 +18,7 @@ const PRODUCT_PAGE: &str = "https://www.tencentcloud.com/document/product/1059";
 /// Faults of the service's credential, clock or code are for the log; their words may name the
 /// account.
 pub(super) fn message(class: Class, refusal: &Refusal, subject: &Subject) -> String {
-    let Refusal { code, message, .. } = refusal;
+    let words = &subject.redact(&refusal.message);
     let explanation = match class {
         Class::Account
         | Class::AlreadyExists
@@ -29,19 +29,20 @@ pub(super) fn message(class: Class, refusal: &Refusal, subject: &Subject) -> Str
         | Class::OutOfRange(_)
         | Class::Quota
         | Class::State
-        | Class::Throttled => &subject.redact(message),
+        | Class::Throttled => words,
         Class::BillingLookup => "Tencent Cloud could not look up the billing state of the account",
         Class::Clock => "the clock of the service is too far from that of Tencent Cloud",
         Class::Credentials => "Tencent Cloud does not accept the credential of the service",
         Class::FacadeFault => "Tencent Cloud does not accept calls of this form from the service",
         Class::Policy => "the access policy of the service's account does not allow the call",
+        Class::ResponseTooLarge if name(Field::Limit, subject).is_some() => words,
         Class::ResponseTooLarge => "the answer of Tencent Cloud is too large to be sent",
         Class::Transient => "Tencent Cloud failed in a way that passes",
         Class::Unknown => "Tencent Cloud failed without saying why",
         Class::UpstreamFault => "Tencent Cloud failed",
         Class::Withdrawn => "Tencent Cloud no longer offers this action",
     };
-    format!("{code}: {explanation}")
+    format!("{}: {explanation}", refusal.code)
 }
 
 /// Adds what the class of a refusal calls for: fields, the missing thing, quota, precondition.
