@@ -100,13 +100,14 @@ impl Emulator {
         self.service.controls().account = account;
     }
 
-    /// Returns the calls received so far, oldest first. A call is on record once it is decided how
-    /// it will be answered, and before it is.
+    /// Returns the last 10,000 calls received, oldest first. A call is on record once it is decided
+    /// how it will be answered, and before it is.
     pub fn calls(&self) -> Vec<ReceivedCall> {
         self.service.calls.received()
     }
 
-    /// Waits until at least `count` calls were received, and returns all.
+    /// Waits until at least `count` calls were received, and returns them as [`calls`](Self::calls)
+    /// does.
     pub async fn called(&self, count: usize) -> Vec<ReceivedCall> {
         self.service.calls.reach(count).await;
         self.calls()

@@ -1,4 +1,38 @@
-//! A gRPC service in front of Tencent Cloud Face Recognition.
+//! A gRPC service in front of Tencent Cloud Face Recognition (IAI, API version 2020-03-03).
+//!
+//! The crate is a house with one corridor: a call enters at the door, walks through the rooms in
+//! order, leaves at the back towards Tencent Cloud, and returns the same way.
+//!
+//! ```text
+//!    server            accepts connections, sets deadlines, writes the log, stops gracefully
+//!       │
+//!    service ─────► operation        what is particular to each action
+//!       │
+//!    upstream ────► credentials      what calls are signed with
+//!       │
+//!       └─────────► signature        TC3-HMAC-SHA256
+//! ```
+//!
+//! Arrows are `use`, and point only down or to the right: [`service`] introduces [`operation`] and
+//! [`upstream`] to each other, which know nothing of one another. Some rooms are leaves, which others
+//! look into: [`clock`], [`config`], [`context`], [`deadline`], [`json`], [`proto`], [`telemetry`].
+//! The [`emulator`] uses no other room: it is a second reading of the vendor's documentation.
+//!
+//! # The way of one call
+//!
+//! 1. `server/connections.rs` accepts the connection, and `server/preface.rs` reads how it begins.
+//! 2. `server/calls.rs` makes the call's [`Context`](context::Context), with its
+//!    [`Deadline`](deadline::Deadline), and bounds everything that follows by it.
+//! 3. The generated stub decodes the message and calls a method of
+//!    [`FaceRecognition`](service::FaceRecognition), one line each.
+//! 4. An [`Operation`](operation::Operation) turns the request into parameters, or into an
+//!    [`InvalidRequest`](operation::InvalidRequest) that lists every bad field.
+//! 5. [`Client::call`](upstream::Client::call) turns a [`Call`](upstream::Call) into a
+//!    [`Reply`](upstream::Reply). Its [`Transport`](upstream::Transport) signs, sends, and reads a
+//!    bounded answer; `upstream/envelope.rs` opens it.
+//! 6. The operation turns the reply into a response. Any error, from wherever, becomes a status in
+//!    `service/status.rs`, and nowhere else.
+//! 7. `server/access_log.rs` writes the line.
 
 pub mod clock;
 pub mod config;

@@ -10,6 +10,9 @@ use super::{Endpoint, Problems, parsed};
 /// The site for accounts of mainland China, which wants a region named.
 const DEFAULT_ENDPOINT: &str = "https://iai.tencentcloudapi.com";
 
+const ENDPOINT_HELP: &str = "Scheme, host and port of the API. Accounts of the international site \
+    use https://iai.intl.tencentcloudapi.com [default: https://iai.tencentcloudapi.com]";
+
 /// The region that is sent to it unless another is set.
 const DEFAULT_REGION: HeaderValue = HeaderValue::from_static("ap-guangzhou");
 
@@ -17,9 +20,7 @@ const DEFAULT_REGION: HeaderValue = HeaderValue::from_static("ap-guangzhou");
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Upstream")]
 pub(super) struct UpstreamArgs {
-    /// Scheme, host and port of the API. Accounts of the international site use
-    /// https://iai.intl.tencentcloudapi.com [default: https://iai.tencentcloudapi.com]
-    #[arg(long, env = "IAI_FACADE_ENDPOINT", value_name = "URL")]
+    #[arg(long, env = "IAI_FACADE_ENDPOINT", value_name = "URL", help = ENDPOINT_HELP)]
     endpoint: Option<String>,
 
     /// Region named in calls; empty for none [default: ap-guangzhou on iai.tencentcloudapi.com, none

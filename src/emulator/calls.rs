@@ -1,5 +1,7 @@
 //! The record of calls, for tests that ask what arrived.
 
+use std::collections::VecDeque;
+
 use http::request::Parts;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -59,17 +61,32 @@ impl ReceivedCall {
     }
 }
 
-/// All calls so far.
+/// How many calls are remembered: the last ones, so that an emulator can run for months.
+const REMEMBERED: usize = 10_000;
+
+/// The calls so far.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    received: watch::Sender<Vec<ReceivedCall>>,
+    received: watch::Sender<Received>,
     abandoned: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Received {
+    count: usize,
+    last: VecDeque<ReceivedCall>,
 }
 
 impl Calls {
     /// Adds a call.
     pub(super) fn add(&self, call: ReceivedCall) {
-        self.received.send_modify(|calls| calls.push(call));
+        self.received.send_modify(|received| {
+            received.count += 1;
+            received.last.push_back(call);
+            if received.last.len() > REMEMBERED {
+                received.last.pop_front();
+            }
+        });
     }
 
     /// Notes that a call waits for its answer; dropped early, that it was abandoned.
@@ -80,14 +97,14 @@ impl Calls {
         }
     }
 
-    /// Returns the calls received so far, oldest first.
+    /// Returns the calls that are remembered, oldest first.
     pub(super) fn received(&self) -> Vec<ReceivedCall> {
-        self.received.borrow().clone()
+        self.received.borrow().last.iter().cloned().collect()
     }
 
     /// Waits until at least `count` calls were received.
     pub(super) async fn reach(&self, count: usize) {
-        await_value(&self.received, |calls| calls.len() >= count).await;
+        await_value(&self.received, |received| received.count >= count).await;
     }
 
     /// Waits until at least `count` calls were abandoned.

@@ -178,7 +178,7 @@ impl Line {
                     Level::$level,
                     rpc = self.rpc,
                     code = name(code),
-                    duration_ms = duration.as_secs_f64() * 1_000.0,
+                    duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
                     request_id = self.request_id,
                     peer.address = %self.peer,
                     subject,
