@@ -15,8 +15,9 @@
 //!
 //! Arrows are `use`, and point only down or to the right: [`service`] introduces [`operation`] and
 //! [`upstream`] to each other, which know nothing of one another. Some rooms are leaves, which others
-//! look into: [`clock`], [`config`], [`context`], [`deadline`], [`json`], [`proto`], [`telemetry`].
-//! The [`emulator`] uses no other room: it is a second reading of the vendor's documentation.
+//! look into: [`clock`], [`code`], [`config`], [`context`], [`deadline`], [`json`], [`proto`], [`telemetry`].
+//! The [`emulator`] uses no other room: it is a second reading of the vendor's documentation. Two
+//! commands stand on the other side of the wire: [`call`] and [`probe`], which share [`client`].
 //!
 //! # The way of one call
 //!
@@ -34,7 +35,10 @@
 //!    `service/status.rs`, and nowhere else.
 //! 7. `server/access_log.rs` writes the line.
 
+pub mod call;
+pub mod client;
 pub mod clock;
+pub mod code;
 pub mod config;
 pub mod context;
 pub mod credentials;
@@ -42,6 +46,7 @@ pub mod deadline;
 pub mod emulator;
 pub mod json;
 pub mod operation;
+pub mod probe;
 pub mod proto;
 pub mod server;
 pub mod service;

@@ -3,17 +3,21 @@
 use std::{
     env,
     error::Error,
-    iter,
+    io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use iai_facade::{
+    call::{CallArgs, call},
+    client::chain,
     clock::Clock,
     config::{self, EmulateArgs, Problems, ServeArgs},
     credentials::{Credential, Credentials},
     emulator::{Emulator, Fixtures},
+    probe::{Outcome, ProbeArgs, probe},
     server::{Server, shutdown},
     telemetry::LogControl,
     upstream::{Client, Transport},
@@ -36,35 +40,72 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Stand in for the API of Tencent Cloud, for tests and demonstrations
     Emulate(Box<EmulateArgs>),
+    /// Make one call to a running server and show the answer
+    Call(Box<CallArgs>),
+    /// Ask a running server for its health: exits with 0 if it is serving, 1 for bad arguments, 2 if
+    /// no connection comes about, 3 if the call fails, 4 if it is not serving
+    Probe(Box<ProbeArgs>),
+    /// Print a script that completes the words of this program in a shell
+    Completions {
+        /// Shell to complete in
+        shell: Shell,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    match Cli::try_parse() {
+        Ok(cli) => cli.command.run().await,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(EX_USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
-    };
-    let outcome = match cli.command {
-        Command::Serve(args) => serve(*args).await,
-        Command::Emulate(args) => emulate(*args).await,
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&chain(&*error));
-            if error.is::<Problems>() {
-                ExitCode::from(EX_USAGE)
-            } else {
-                ExitCode::FAILURE
+            let is_probe = env::args().nth(1).is_some_and(|command| command == "probe");
+            match error.use_stderr() {
+                true if is_probe => Outcome::BadArguments.into(),
+                true => ExitCode::from(EX_USAGE),
+                false => ExitCode::SUCCESS,
             }
         }
+    }
+}
+
+impl Command {
+    async fn run(self) -> ExitCode {
+        match self {
+            Self::Serve(args) => ended(serve(*args).await),
+            Self::Emulate(args) => ended(emulate(*args).await),
+            Self::Call(args) => match call(*args).await {
+                Ok(answer) => say(&answer),
+                Err(problem) => {
+                    complain(&problem);
+                    ExitCode::FAILURE
+                }
+            },
+            Self::Probe(args) => {
+                let (outcome, sentence) = probe(&args).await;
+                if outcome == Outcome::Serving {
+                    return say(&sentence);
+                }
+                complain(&sentence);
+                outcome.into()
+            }
+            Self::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "iai-facade", &mut script);
+                say(&String::from_utf8_lossy(&script))
+            }
+        }
+    }
+}
+
+fn ended(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
+    let Err(error) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    complain(&format!("iai-facade: {}", chain(&*error)));
+    if error.is::<Problems>() {
+        ExitCode::from(EX_USAGE)
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -147,17 +188,19 @@ fn variable(name: &str) -> Option<String> {
 
 #[expect(
     clippy::print_stderr,
-    reason = "there may be no log yet, and these words are for people"
+    reason = "there may be no log, and these words are for people"
 )]
 fn complain(problem: &str) {
-    eprintln!("iai-facade: {problem}");
+    eprintln!("{problem}");
 }
 
-/// Returns what an error says, and what its causes say.
-fn chain(error: &dyn Error) -> String {
-    let causes = iter::successors(Some(error), |&error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+/// Writes to standard output. Whoever closes it early has read enough.
+fn say(text: &str) -> ExitCode {
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("standard output: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }

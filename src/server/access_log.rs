@@ -19,7 +19,7 @@ use tonic::{Code, Status, body::Body};
 use tracing::{Level, Span};
 
 use crate::{
-    config,
+    code, config,
     context::{Context, Subject},
     service::X_TC_REQUEST_ID,
 };
@@ -177,7 +177,7 @@ impl Line {
                     parent: None,
                     Level::$level,
                     rpc = self.rpc,
-                    code = name(code),
+                    code = code::name(code),
                     duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
                     request_id = self.request_id,
                     peer.address = %self.peer,
@@ -204,28 +204,5 @@ impl Drop for Line {
         if self.is_open {
             self.write(Code::Cancelled, "", "the caller has gone", None);
         }
-    }
-}
-
-/// Returns the name of a code, as the gRPC documentation spells it.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Aborted => "ABORTED",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::Cancelled => "CANCELLED",
-        Code::DataLoss => "DATA_LOSS",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Internal => "INTERNAL",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::NotFound => "NOT_FOUND",
-        Code::Ok => "OK",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Unknown => "UNKNOWN",
     }
 }

@@ -1,26 +1,11 @@
 //! Flags, variables, and what the program says of bad ones.
 
-use std::process::{Command, Output};
-
 use tempfile::NamedTempFile;
 
-use crate::harness::{Program, client, group, start_emulator};
+use crate::harness::{Program, client, errors, group, run, start_emulator};
 
-fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_iai-facade"))
-        .args(arguments)
-        .env_clear()
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-#[test]
-fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
+#[tokio::test]
+async fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
     let flags = [
         ("--listen", "here"),
         ("--admin-listen", "127.0.0.1"),
@@ -47,7 +32,7 @@ fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
         .filter(|argument| !argument.is_empty())
         .collect();
 
-    let output = run(&[&["serve"], &arguments[..]].concat(), &[]);
+    let output = run(&[&["serve"], &arguments[..]].concat(), &[]).await;
 
     let errors = errors(&output);
     assert_eq!(output.status.code(), Some(64), "{errors}");
@@ -67,17 +52,20 @@ fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
     assert_eq!(errors.lines().count(), flags.len(), "{errors}");
 }
 
-#[test]
-fn words_that_are_no_settings_end_with_64_too_and_help_with_0() {
-    assert_eq!(run(&[], &[]).status.code(), Some(64));
-    assert_eq!(run(&["serve", "--lisen", "x"], &[]).status.code(), Some(64));
-    assert_eq!(run(&["serve", "--help"], &[]).status.code(), Some(0));
-    assert_eq!(run(&["--version"], &[]).status.code(), Some(0));
+#[tokio::test]
+async fn words_that_are_no_settings_end_with_64_too_and_help_with_0() {
+    assert_eq!(run(&[], &[]).await.status.code(), Some(64));
+    assert_eq!(
+        run(&["serve", "--lisen", "x"], &[]).await.status.code(),
+        Some(64)
+    );
+    assert_eq!(run(&["serve", "--help"], &[]).await.status.code(), Some(0));
+    assert_eq!(run(&["--version"], &[]).await.status.code(), Some(0));
 }
 
-#[test]
-fn every_flag_of_serve_is_a_variable_too() {
-    let help = String::from_utf8(run(&["serve", "--help"], &[]).stdout).unwrap();
+#[tokio::test]
+async fn every_flag_of_serve_is_a_variable_too() {
+    let help = String::from_utf8(run(&["serve", "--help"], &[]).await.stdout).unwrap();
     let flags: Vec<_> = help
         .lines()
         .filter_map(|line| line.trim().strip_prefix("--"))
@@ -95,14 +83,14 @@ fn every_flag_of_serve_is_a_variable_too() {
     }
 }
 
-#[test]
-fn a_variable_counts_and_a_flag_counts_more() {
+#[tokio::test]
+async fn a_variable_counts_and_a_flag_counts_more() {
     let variables = [
         ("IAI_FACADE_LANGUAGE", "de-DE"),
         ("IAI_FACADE_MAX_CALL_TIME", "never"),
     ];
 
-    let output = run(&["serve", "--language", "fr-FR"], &variables);
+    let output = run(&["serve", "--language", "fr-FR"], &variables).await;
 
     let errors = errors(&output);
     assert_eq!(output.status.code(), Some(64));
@@ -113,9 +101,9 @@ fn a_variable_counts_and_a_flag_counts_more() {
     assert!(!errors.contains("de-DE"), "{errors}");
 }
 
-#[test]
-fn a_start_that_fails_ends_with_1_and_says_where_credentials_were_looked_for() {
-    let output = run(&["serve"], &[]);
+#[tokio::test]
+async fn a_start_that_fails_ends_with_1_and_says_where_credentials_were_looked_for() {
+    let output = run(&["serve"], &[]).await;
 
     let errors = errors(&output);
     assert_eq!(output.status.code(), Some(1));
@@ -128,26 +116,26 @@ fn a_start_that_fails_ends_with_1_and_says_where_credentials_were_looked_for() {
     }
 }
 
-#[test]
-fn an_address_in_use_ends_with_1_and_is_named() {
+#[tokio::test]
+async fn an_address_in_use_ends_with_1_and_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
 
-    let output = run(&["serve", "--emulate", "--listen", &address], &[]);
+    let output = run(&["serve", "--emulate", "--listen", &address], &[]).await;
 
     assert_eq!(output.status.code(), Some(1));
     assert!(errors(&output).contains(&address), "{}", errors(&output));
 }
 
-#[test]
-fn beside_emulate_an_endpoint_or_a_credential_file_is_a_mistake() {
+#[tokio::test]
+async fn beside_emulate_an_endpoint_or_a_credential_file_is_a_mistake() {
     for flag in [
         "--endpoint",
         "--secret-id-file",
         "--secret-key-file",
         "--token-file",
     ] {
-        let output = run(&["serve", "--emulate", flag, "http://127.0.0.1:1"], &[]);
+        let output = run(&["serve", "--emulate", flag, "http://127.0.0.1:1"], &[]).await;
 
         let errors = errors(&output);
         assert_eq!(output.status.code(), Some(64), "{errors}");
@@ -156,7 +144,7 @@ fn beside_emulate_an_endpoint_or_a_credential_file_is_a_mistake() {
             "{errors}"
         );
     }
-    let output = run(&["serve", "--fixtures", "/nowhere"], &[]);
+    let output = run(&["serve", "--fixtures", "/nowhere"], &[]).await;
     assert_eq!(output.status.code(), Some(64));
 }
 
@@ -218,8 +206,8 @@ async fn credentials_come_from_files_before_the_environment() {
         .unwrap();
 }
 
-#[test]
-fn a_broken_source_of_credentials_is_not_passed_over() {
+#[tokio::test]
+async fn a_broken_source_of_credentials_is_not_passed_over() {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(&file, " AKIDEMULATOR\n").unwrap();
     let path = file.path().to_str().unwrap();
@@ -229,7 +217,7 @@ fn a_broken_source_of_credentials_is_not_passed_over() {
     ];
 
     let flags = ["serve", "--secret-id-file", path, "--secret-key-file", path];
-    let output = run(&flags, &pair);
+    let output = run(&flags, &pair).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
         errors(&output).contains("holds a blank"),
@@ -245,18 +233,18 @@ fn a_broken_source_of_credentials_is_not_passed_over() {
         "/nowhere",
     ];
     std::fs::write(&file, "AKIDEMULATOR\n").unwrap();
-    let output = run(&flags, &pair);
+    let output = run(&flags, &pair).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(errors(&output).contains("/nowhere"), "{}", errors(&output));
 }
 
-#[test]
-fn fixtures_that_cannot_be_read_are_bad_settings() {
+#[tokio::test]
+async fn fixtures_that_cannot_be_read_are_bad_settings() {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(&file, "[[groups]]\ngroup_idd = 3\n").unwrap();
 
     for path in [file.path().to_str().unwrap(), "/nowhere"] {
-        let output = run(&["emulate", "--fixtures", path], &[]);
+        let output = run(&["emulate", "--fixtures", path], &[]).await;
         assert_eq!(output.status.code(), Some(64));
         assert!(
             errors(&output).contains(&format!("--fixtures: {path}: ")),

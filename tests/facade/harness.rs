@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    process::{ExitStatus, Stdio},
+    process::{ExitStatus, Output, Stdio},
 };
 
 use bytes::Bytes;
@@ -215,6 +215,22 @@ pub(crate) fn person(id: &str) -> GetPersonGroupInfoRequest {
         offset: 0,
         limit: 0,
     }
+}
+
+/// Runs the program to its end, with no variables but the given ones.
+pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_iai-facade"))
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .await
+        .unwrap()
+}
+
+/// Returns what a program wrote to standard error.
+pub(crate) fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// Returns the text of a metadata key, empty if there is none.

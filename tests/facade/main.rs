@@ -8,14 +8,17 @@
 
 mod access_log;
 mod admin;
+mod call;
 mod command_line;
 mod deadlines;
 mod documented_errors;
+mod encryption;
 mod error_details;
 mod get_group_info;
 mod get_person_group_info;
 mod harness;
 mod health;
+mod probe;
 mod reflection;
 mod secrets;
 mod shutdown;
