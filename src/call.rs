@@ -7,7 +7,8 @@ use serde_json::Value;
 use tonic::Status;
 
 use crate::{
-    client::{self, ClientArgs},
+    chain::chain,
+    client::ClientArgs,
     code,
     proto::{
         self, GetGroupInfoRequest, GetPersonGroupInfoRequest,
@@ -56,11 +57,7 @@ enum Method {
 ///
 /// Fails with an error in readable lines: its status, its message and each detail.
 pub async fn call(args: CallArgs) -> Result<String, String> {
-    let connection = args
-        .client
-        .connect()
-        .await
-        .map_err(|error| client::chain(&error))?;
+    let connection = args.client.connect().await.map_err(|error| chain(&error))?;
     let mut service = FaceRecognitionServiceClient::new(connection.channel());
     let answer = match args.method {
         Method::GetGroupInfo { group_id } => {

@@ -1,6 +1,6 @@
 //! Connects to a running server, for the commands that ask one.
 
-use std::{fs, iter, path::PathBuf, str::FromStr, time::Duration};
+use std::{fs, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
 use http::Uri;
@@ -179,15 +179,6 @@ impl Connection {
         }
         request
     }
-}
-
-/// Returns what an error says, and what its causes say.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = iter::successors(Some(error), |&error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 fn read(path: &PathBuf) -> Result<Vec<u8>, Error> {

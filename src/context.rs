@@ -83,19 +83,26 @@ pub struct Subject {
 impl Subject {
     /// Returns `text` without the id in it.
     ///
-    /// Upstream's words may repeat the id, between characters that no id can hold.
+    /// Upstream's words may repeat the id. One of up to three bytes is taken out only where it
+    /// stands between characters that no id can hold: anywhere else it is a part of most words.
     pub fn redact(&self, text: &str) -> String {
+        match self.id.len() {
+            0 => text.to_owned(),
+            1..=3 => self.redact_words(text),
+            _ => text.replace(&self.id, "[id]"),
+        }
+    }
+
+    fn redact_words(&self, text: &str) -> String {
         let is_delimiter =
             |character: char| !character.is_ascii_alphanumeric() && !"-%@#&_".contains(character);
-        let words = text.split_inclusive(is_delimiter);
-        words
-            .map(|word| match word.strip_prefix(&self.id) {
-                Some(rest) if !self.id.is_empty() && rest.chars().all(is_delimiter) => {
-                    format!("[id]{rest}")
-                }
-                _ => word.to_owned(),
-            })
-            .collect()
+        let redacted =
+            text.split_inclusive(is_delimiter)
+                .map(|word| match word.strip_prefix(&self.id) {
+                    Some(rest) if rest.chars().all(is_delimiter) => format!("[id]{rest}"),
+                    _ => word.to_owned(),
+                });
+        redacted.collect()
     }
 }
 
@@ -126,14 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_taken_out_of_a_text_wherever_it_stands_by_itself() {
+    fn an_id_is_taken_out_of_a_text_and_a_short_one_where_it_stands_by_itself() {
         let cases = [
             ("alice", "no person alice.", "no person [id]."),
-            ("alice", "alice", "[id]"),
             (
                 "alice",
-                "`alice`=\"alice\", malice alice2",
-                "`[id]`=\"[id]\", malice alice2",
+                "PersonId=alice&Offset=0, id_alice, malice",
+                "PersonId=[id]&Offset=0, id_[id], m[id]",
             ),
             ("", "to be, or not to be", "to be, or not to be"),
             ("a", "a cat and a hat", "[id] cat and [id] hat"),

@@ -152,6 +152,11 @@ impl Credentials {
     }
 }
 
+/// Tells whether the environment, which `variable` reads, holds anything of a credential.
+pub fn are_in_environment(variable: impl Fn(&str) -> Option<String>) -> bool {
+    !matches!(environment::read(variable), Err(NotOffered::Nothing(_)))
+}
+
 /// Why a source offers no credential.
 #[derive(Debug)]
 enum NotOffered {

@@ -100,7 +100,7 @@ impl Emulator {
         self.service.controls().account = account;
     }
 
-    /// Returns the last 10,000 calls received, oldest first. A call is on record once it is decided
+    /// Returns the last 1,000 calls received, oldest first. A call is on record once it is decided
     /// how it will be answered, and before it is.
     pub fn calls(&self) -> Vec<ReceivedCall> {
         self.service.calls.received()

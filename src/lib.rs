@@ -15,7 +15,7 @@
 //!
 //! Arrows are `use`, and point only down or to the right: [`service`] introduces [`operation`] and
 //! [`upstream`] to each other, which know nothing of one another. Some rooms are leaves, which others
-//! look into: [`clock`], [`code`], [`config`], [`context`], [`deadline`], [`json`], [`proto`], [`telemetry`].
+//! look into: [`chain`], [`clock`], [`code`], [`config`], [`context`], [`deadline`], [`json`], [`proto`], [`telemetry`].
 //! The [`emulator`] uses no other room: it is a second reading of the vendor's documentation. Two
 //! commands stand on the other side of the wire: [`call`] and [`probe`], which share [`client`].
 //!
@@ -36,6 +36,7 @@
 //! 7. `server/access_log.rs` writes the line.
 
 pub mod call;
+pub mod chain;
 pub mod client;
 pub mod clock;
 pub mod code;

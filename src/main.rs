@@ -12,10 +12,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use iai_facade::{
     call::{CallArgs, call},
-    client::chain,
+    chain::chain,
     clock::Clock,
     config::{self, EmulateArgs, Problems, ServeArgs},
-    credentials::{Credential, Credentials},
+    credentials::{self, Credential, Credentials},
     emulator::{Emulator, Fixtures},
     probe::{Outcome, ProbeArgs, probe},
     server::{Server, shutdown},
@@ -146,10 +146,7 @@ async fn emulated(
         endpoint = emulator.endpoint(),
         "EMULATED: no call goes to Tencent Cloud; answers come from fixtures in this process",
     );
-    if ["TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY"]
-        .iter()
-        .any(|name| variable(name).is_some())
-    {
+    if credentials::are_in_environment(variable) {
         tracing::warn!("the credential in the environment is ignored beside --emulate");
     }
     upstream.endpoint = emulator.endpoint().parse()?;
@@ -168,7 +165,9 @@ async fn emulate(args: EmulateArgs) -> Result<(), Box<dyn Error>> {
     let signals = shutdown::signals()?;
 
     let account = settings.fixtures.account().clone();
-    let emulator = Emulator::start(settings.listen, settings.fixtures).await?;
+    let emulator = Emulator::start(settings.listen, settings.fixtures)
+        .await
+        .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
     tracing::info!(
         address = %emulator.address(),
         endpoint = emulator.endpoint(),
@@ -183,7 +182,8 @@ async fn emulate(args: EmulateArgs) -> Result<(), Box<dyn Error>> {
 }
 
 fn variable(name: &str) -> Option<String> {
-    env::var(name).ok()
+    // What is not UTF-8 is not a credential, and must be seen to be none.
+    env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 #[expect(

@@ -8,6 +8,7 @@ use tonic_health::pb::{
 };
 
 use crate::{
+    chain::chain,
     client::{self, ClientArgs},
     code,
 };
@@ -59,7 +60,7 @@ pub async fn probe(args: &ProbeArgs) -> (Outcome, String) {
             return (Outcome::BadArguments, error.to_string());
         }
         Err(error @ client::Error::Connect { .. }) => {
-            return (Outcome::NotConnected, client::chain(&error));
+            return (Outcome::NotConnected, chain(&error));
         }
     };
     let request = connection.request(HealthCheckRequest {

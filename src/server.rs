@@ -4,13 +4,14 @@ mod access_log;
 mod admin;
 mod calls;
 mod connections;
+mod peer;
 mod preface;
 mod readiness;
 mod routes;
 
 pub mod shutdown;
 
-use std::{future::Future, io, net::SocketAddr};
+use std::{future::Future, io, net::SocketAddr, panic::resume_unwind};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
@@ -106,8 +107,12 @@ impl Server {
         let router = admin::router(self.readiness.clone(), self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
 
-        self.readiness.set_serving().await;
-        shutdown.await;
+        self.readiness.set_credential_obtained().await;
+        self.readiness.set_listening().await;
+        tokio::select! {
+            () = shutdown => {}
+            Some(ended) = grpc.join_next() => ended.unwrap_or_else(|error| resume_unwind(error.into_panic())),
+        }
         self.readiness.set_stopping().await;
         drop(stop);
         self.readiness.end_watches().await;

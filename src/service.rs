@@ -1,6 +1,7 @@
 //! Serves the two methods: introduces an operation and upstream to each other.
 
 mod failure;
+mod presentable;
 mod reason;
 mod refusal;
 mod report;
@@ -98,7 +99,8 @@ impl FaceRecognition {
             Ok(response) => Response::new(response),
             Err(invalid) => return Err(Failure::InvalidReply(invalid, reply.request_id)),
         };
-        if let Ok(request_id) = MetadataValue::try_from(reply.request_id) {
+        if let Ok(request_id) = MetadataValue::try_from(presentable::request_id(&reply.request_id))
+        {
             response.metadata_mut().insert(X_TC_REQUEST_ID, request_id);
         }
         Ok(response)

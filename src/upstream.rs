@@ -2,9 +2,8 @@
 //!
 //! This room knows nothing of groups or persons, and nothing of gRPC.
 
+pub mod envelope;
 pub mod error_code;
-
-mod envelope;
 mod failure;
 mod tls;
 mod transport;
@@ -66,7 +65,7 @@ impl Client {
 }
 
 /// Why there is no reply.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// What came back is not the documented envelope.
     #[error("upstream answered with something other than its documented envelope: {reason}")]
@@ -85,10 +84,6 @@ pub enum Error {
         /// For how long it asks to be left alone.
         retry_after: Option<Duration>,
     },
-
-    /// The time for the call ended before its answer came.
-    #[error("upstream did not answer in time")]
-    TimedOut,
 
     /// No whole answer came back.
     #[error("no whole answer came back from upstream: {reason}")]

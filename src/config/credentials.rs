@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Problems;
+use super::{Problems, parsed};
 
 /// The settings of credentials, as text.
 #[derive(Args, Debug)]
@@ -13,15 +13,15 @@ pub(super) struct CredentialsArgs {
     /// File with the SecretId. Without these files, TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY
     /// and TENCENTCLOUD_TOKEN are read from the environment
     #[arg(long, env = "IAI_FACADE_SECRET_ID_FILE", value_name = "FILE")]
-    secret_id_file: Option<PathBuf>,
+    secret_id_file: Option<String>,
 
     /// File with the SecretKey
     #[arg(long, env = "IAI_FACADE_SECRET_KEY_FILE", value_name = "FILE")]
-    secret_key_file: Option<PathBuf>,
+    secret_key_file: Option<String>,
 
     /// File with the token of a temporary credential
     #[arg(long, env = "IAI_FACADE_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    token_file: Option<String>,
 }
 
 /// Where credentials come from, beside the environment.
@@ -51,12 +51,18 @@ impl CredentialsArgs {
             ("token-file", &self.token_file),
         ]
         .into_iter()
-        .filter_map(|(flag, file)| file.is_some().then_some(flag))
+        .filter_map(|(flag, file)| {
+            file.as_ref()
+                .is_some_and(|file| !file.is_empty())
+                .then_some(flag)
+        })
         .collect()
     }
 
     pub(super) fn checked(self, problems: &mut Problems) -> Option<Credentials> {
-        match (self.secret_id_file, self.secret_key_file, self.token_file) {
+        let secret_id = parsed::file(self.secret_id_file);
+        let secret_key = parsed::file(self.secret_key_file);
+        match (secret_id, secret_key, parsed::file(self.token_file)) {
             (Some(secret_id), Some(secret_key), token) => Some(Credentials {
                 files: Some(CredentialFiles {
                     secret_id,

@@ -1,10 +1,6 @@
 //! The emulator, in the place of upstream or by itself.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{fs, net::SocketAddr, path::Path};
 
 use clap::Args;
 
@@ -24,7 +20,7 @@ pub(super) struct EmulationArgs {
     emulate: String,
 
     #[arg(long, env = "IAI_FACADE_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
-    fixtures: Option<PathBuf>,
+    fixtures: Option<String>,
 }
 
 /// The settings of `emulate`, as text.
@@ -35,7 +31,7 @@ pub struct EmulateArgs {
     listen: String,
 
     #[arg(long, env = "IAI_FACADE_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
-    fixtures: Option<PathBuf>,
+    fixtures: Option<String>,
 
     #[command(flatten)]
     log: LogArgs,
@@ -74,10 +70,11 @@ impl EmulationArgs {
                     "has no meaning beside --emulate, which calls no other upstream",
                 );
             }
-            let fixtures = problems.take("fixtures", fixtures(self.fixtures.as_deref()))?;
+            let fixtures =
+                problems.take("fixtures", fixtures(parsed::file(self.fixtures).as_deref()))?;
             return Some(Some(Emulation { fixtures }));
         }
-        if self.fixtures.is_some() {
+        if parsed::file(self.fixtures).is_some() {
             problems.note("fixtures", "has a meaning only beside --emulate");
         }
         Some(None)
@@ -93,7 +90,7 @@ impl EmulateArgs {
     pub fn checked(self) -> Result<Emulate, Problems> {
         let mut problems = Problems::default();
         let listen = problems.take("listen", parsed::address(&self.listen));
-        let fixtures = problems.take("fixtures", fixtures(self.fixtures.as_deref()));
+        let fixtures = problems.take("fixtures", fixtures(parsed::file(self.fixtures).as_deref()));
         let log = self.log.checked(&mut problems);
 
         let settings = || {

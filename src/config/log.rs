@@ -1,6 +1,6 @@
 //! What to log, and how.
 
-use std::{fmt, fs, path::PathBuf, time::Duration};
+use std::{fmt, fs, path::Path, time::Duration};
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
@@ -56,7 +56,7 @@ pub(super) struct LogArgs {
     /// File with the key of the hashes, of 16 bytes at least, so that all replicas hash alike
     /// [default: a random key for each process]
     #[arg(long, env = "IAI_FACADE_LOG_HASH_KEY_FILE", value_name = "FILE")]
-    log_hash_key_file: Option<PathBuf>,
+    log_hash_key_file: Option<String>,
 }
 
 /// What to log, and how.
@@ -143,7 +143,10 @@ impl LogArgs {
         let slow = problems.take("log-slow", parsed::duration(&self.log_slow, bounds));
         let sample = problems.take("log-sample", parsed::number(&self.log_sample, 0.0..=1.0));
         let ids = problems.take("log-ids", parsed::switch(&self.log_ids));
-        let hash_key = self.log_hash_key_file.as_ref().map(hash_key).transpose();
+        let hash_key = parsed::file(self.log_hash_key_file)
+            .as_deref()
+            .map(read_key)
+            .transpose();
         let hash_key = problems.take("log-hash-key-file", hash_key);
 
         Some(Log {
@@ -165,7 +168,7 @@ fn format(text: &str) -> Result<Format, String> {
     }
 }
 
-fn hash_key(path: &PathBuf) -> Result<HashKey, String> {
+fn read_key(path: &Path) -> Result<HashKey, String> {
     let key = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     if key.len() < 16 {
         return Err(format!(

@@ -1,6 +1,6 @@
 //! The forms that settings are written in.
 
-use std::{net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use bytesize::ByteSize;
 use http::HeaderValue;
@@ -66,6 +66,11 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Reads the name of a file, of which an empty text is none.
+pub(super) fn file(text: Option<String>) -> Option<PathBuf> {
+    text.filter(|text| !text.is_empty()).map(PathBuf::from)
+}
+
 /// Reads the value of a header, of which an empty text is none.
 pub(super) fn header_value(text: &str) -> Result<Option<HeaderValue>, String> {
     if text.is_empty() {
@@ -118,7 +123,9 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = "is not of the form https://HOST, with http and a port where needed";
-        let url: Url = text.parse().map_err(|_| format!("`{text}` {expected}"))?;
+        // Never with the text: it may hold a password.
+        let problem = || format!("the address {expected}");
+        let url: Url = text.parse().map_err(|_| problem())?;
         let is_bare = url.path() == "/"
             && url.query().is_none()
             && url.fragment().is_none()
@@ -127,8 +134,7 @@ impl FromStr for Endpoint {
         let host = match (url.scheme(), url.host_str(), url.port()) {
             ("http" | "https", Some(host), Some(port)) if is_bare => format!("{host}:{port}"),
             ("http" | "https", Some(host), None) if is_bare => host.to_owned(),
-            // Without the text: it may hold a password.
-            _ => return Err(format!("the address {expected}")),
+            _ => return Err(problem()),
         };
         Ok(Self { url, host })
     }
@@ -172,6 +178,7 @@ mod tests {
             "https://host/?query",
             "https://host/#fragment",
             "https://user:password@host",
+            "https://user:password@host:99999",
         ] {
             let problem = text.parse::<Endpoint>().unwrap_err();
             assert!(problem.contains("is not of the form"), "{problem}");

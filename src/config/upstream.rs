@@ -1,9 +1,10 @@
 //! How to reach upstream.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::Path, time::Duration};
 
 use clap::Args;
 use http::HeaderValue;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::{Endpoint, Problems, parsed};
 
@@ -39,7 +40,7 @@ pub(super) struct UpstreamArgs {
 
     /// PEM file of certificate authorities to trust beside those of the machine
     #[arg(long, env = "IAI_FACADE_UPSTREAM_CA", value_name = "FILE")]
-    upstream_ca: Option<PathBuf>,
+    upstream_ca: Option<String>,
 
     /// How long connecting may take, from 1ms to 1m
     #[arg(
@@ -78,8 +79,8 @@ pub struct Upstream {
     pub region: Option<HeaderValue>,
     /// The language of its messages.
     pub language: HeaderValue,
-    /// A PEM file of authorities to trust beside those of the machine.
-    pub certificate_authorities: Option<PathBuf>,
+    /// Authorities to trust beside those of the machine.
+    pub certificate_authorities: Vec<CertificateDer<'static>>,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long a connection is kept without calls.
@@ -104,6 +105,11 @@ impl UpstreamArgs {
             Some(region) => problems.take("region", parsed::header_value(&region)),
             None => Some(endpoint.as_ref().and_then(default_region)),
         };
+        let authorities = parsed::file(self.upstream_ca);
+        let authorities = authorities
+            .as_deref()
+            .map_or(Ok(Vec::new()), read_authorities);
+        let certificate_authorities = problems.take("upstream-ca", authorities);
         let language = problems.take("language", language(&self.language));
 
         let bounds = Duration::from_millis(1)..=Duration::from_secs(60);
@@ -122,7 +128,7 @@ impl UpstreamArgs {
             endpoint: endpoint?,
             region: region?,
             language: language?,
-            certificate_authorities: self.upstream_ca,
+            certificate_authorities: certificate_authorities?,
             connect_timeout: connect_timeout?,
             idle_timeout: idle_timeout?,
             max_response_bytes: max_response_bytes?,
@@ -142,4 +148,14 @@ fn language(text: &str) -> Result<HeaderValue, String> {
         "zh-CN" => Ok(HeaderValue::from_static("zh-CN")),
         _ => Err(format!("`{text}` is neither en-US nor zh-CN")),
     }
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<_, _>>)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    if certificates.is_empty() {
+        return Err(format!("{}: there is no certificate in it", path.display()));
+    }
+    Ok(certificates)
 }

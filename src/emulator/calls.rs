@@ -34,7 +34,7 @@ pub struct ReceivedCall {
     /// `Content-Type`.
     pub content_type: Option<String>,
     /// The parameters as a JSON object, whose values are all strings if they came in a query.
-    /// `null` if they could not be read.
+    /// `null` if they could not be read, or came in a body of more than 4 KiB.
     pub parameters: Value,
     /// The code with which the call was refused. `None` if it succeeded, and if a fault befell it
     /// that has no code.
@@ -62,7 +62,7 @@ impl ReceivedCall {
 }
 
 /// How many calls are remembered: the last ones, so that an emulator can run for months.
-const REMEMBERED: usize = 10_000;
+const REMEMBERED: usize = 1_000;
 
 /// The calls so far.
 #[derive(Debug, Default)]

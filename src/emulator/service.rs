@@ -95,6 +95,7 @@ impl Service {
             Ok(body) => Parameters::parse(head, body),
             Err(refusal) => Err(refusal.clone()),
         };
+        let is_kept = body.as_ref().is_ok_and(|body| body.len() <= MAX_KEPT);
         let answer = || {
             let parameters = parameters.as_ref().map_err(Clone::clone);
             action.clone()?.answer(parameters?, &self.records)
@@ -110,7 +111,8 @@ impl Service {
             Err(refusal) => Reply::usual(Err(refusal)),
         };
         tracing::debug!(action = ?action.as_ref().ok(), code = reply.code, "emulator received a call");
-        let call = ReceivedCall::new(head, parameters.as_ref().ok(), reply.code.clone());
+        let kept = parameters.as_ref().ok().filter(|_| is_kept);
+        let call = ReceivedCall::new(head, kept, reply.code.clone());
         self.calls.add(call);
         reply
     }
@@ -164,6 +166,9 @@ fn requested_action(head: &Parts) -> Result<Action, Refusal> {
         Refusal::new("InvalidAction", message)
     })
 }
+
+/// The largest body whose parameters are remembered, in bytes.
+const MAX_KEPT: usize = 4 << 10;
 
 /// The one version of the API there is here.
 const VERSION: &str = "2020-03-03";

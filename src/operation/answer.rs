@@ -26,6 +26,16 @@ pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
         .collect())
 }
 
+/// Reads an id, which nothing stands for: not null, and not the empty string.
+pub(super) fn identifier<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    if id.is_empty() {
+        Err(de::Error::custom("an empty id"))
+    } else {
+        Ok(id)
+    }
+}
+
 /// Reads a whole number that is not negative, from a JSON number or from digits in quotes; null is
 /// none.
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

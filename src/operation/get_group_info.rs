@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{InvalidReply, InvalidRequest, Operation, answer, identifier};
 use crate::{
-    json,
+    json::{self, Object},
     proto::{GetGroupInfoRequest, GetGroupInfoResponse},
 };
 
@@ -37,7 +37,7 @@ impl Operation for GetGroupInfo {
     }
 
     fn response(body: &[u8], request_id: &str) -> Result<GetGroupInfoResponse, InvalidReply> {
-        let answer: Answer = json::parse(body)?;
+        let Object(answer): Object<Answer> = json::parse(body)?;
 
         Ok(GetGroupInfoResponse {
             group_name: answer.group_name,
@@ -61,6 +61,7 @@ struct Parameters<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
+    #[serde(deserialize_with = "answer::identifier")]
     group_id: String,
     #[serde(default, deserialize_with = "answer::text")]
     group_name: String,
@@ -149,7 +150,9 @@ mod tests {
         let bodies = [
             "{}",
             "[]",
+            r#"["a"]"#,
             r#"{"GroupId":null}"#,
+            r#"{"GroupId":""}"#,
             r#"{"GroupId":1}"#,
             r#"{"GroupId":"a","Tag":3}"#,
             r#"{"GroupId":"a","GroupExDescriptions":"x"}"#,

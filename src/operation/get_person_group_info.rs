@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{InvalidReply, InvalidRequest, Operation, Violation, answer, identifier};
 use crate::{
-    json,
+    json::{self, Object},
     proto::{GetPersonGroupInfoRequest, GetPersonGroupInfoResponse, PersonGroupInfo},
 };
 
@@ -51,7 +51,7 @@ impl Operation for GetPersonGroupInfo {
     }
 
     fn response(body: &[u8], request_id: &str) -> Result<GetPersonGroupInfoResponse, InvalidReply> {
-        let answer: Answer = json::parse(body)?;
+        let Object(answer): Object<Answer> = json::parse(body)?;
         if answer.person_group_infos.is_none() && answer.group_num.is_none() {
             return Err(InvalidReply::PersonNotFound);
         }
@@ -61,7 +61,7 @@ impl Operation for GetPersonGroupInfo {
                 .person_group_infos
                 .unwrap_or_default()
                 .into_iter()
-                .map(PersonGroupInfo::from)
+                .map(|Object(membership)| membership.into())
                 .collect(),
             group_num: answer.group_num,
             face_model_version: answer.face_model_version,
@@ -88,7 +88,7 @@ fn is_zero(number: &i32) -> bool {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
-    person_group_infos: Option<Vec<Membership>>,
+    person_group_infos: Option<Vec<Object<Membership>>>,
     #[serde(default, deserialize_with = "count")]
     group_num: Option<i32>,
     face_model_version: Option<String>,
@@ -98,6 +98,7 @@ struct Answer {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Membership {
+    #[serde(deserialize_with = "answer::identifier")]
     group_id: String,
     #[serde(default, deserialize_with = "answer::texts")]
     person_ex_descriptions: Vec<String>,
@@ -213,7 +214,10 @@ mod tests {
             r#"{"GroupNum":true}"#,
             r#"{"GroupNum":2147483648}"#,
             r#"{"PersonGroupInfos":{}}"#,
+            r#"[null,"7",null]"#,
             r#"{"PersonGroupInfos":[null]}"#,
+            r#"{"PersonGroupInfos":[["g"]]}"#,
+            r#"{"PersonGroupInfos":[{"GroupId":""}]}"#,
             r#"{"PersonGroupInfos":[{"PersonExDescriptions":[]}]}"#,
             r#"{"PersonGroupInfos":[],"FaceModelVersion":3}"#,
         ];

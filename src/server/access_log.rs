@@ -18,11 +18,18 @@ use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tracing::{Level, Span};
 
+use super::peer::Peer;
 use crate::{
     code, config,
     context::{Context, Subject},
     service::X_TC_REQUEST_ID,
 };
+
+/// The longest name of a method that is logged, in bytes: callers may ask for any.
+const MAX_RPC: usize = 128;
+
+/// The longest id that there is, in bytes. What is longer was refused, and is not repeated.
+const MAX_ID: usize = 64;
 
 /// Decides which calls are logged, and how their subjects appear.
 pub(super) struct AccessLog {
@@ -61,11 +68,12 @@ impl AccessLog {
         self: Arc<Self>,
         request: &Request<B>,
         request_id: &HeaderValue,
-        peer: SocketAddr,
+        peer: &Peer,
         context: &Arc<Context>,
         arrival: Instant,
     ) -> Line {
-        let rpc = request.uri().path().trim_start_matches('/').to_owned();
+        let rpc = request.uri().path().trim_start_matches('/');
+        let rpc = rpc[..rpc.floor_char_boundary(MAX_RPC)].to_owned();
         let request_id = request_id.to_str().unwrap_or_default().to_owned();
         let span = tracing::info_span!("call", request_id);
         let context = Arc::clone(context);
@@ -73,7 +81,7 @@ impl AccessLog {
             log: self,
             rpc,
             request_id,
-            peer,
+            peer: peer.address,
             context,
             arrival,
             span,
@@ -112,17 +120,15 @@ impl AccessLog {
 
     /// Returns how a subject appears: by itself if that is wanted, otherwise by a keyed hash, with
     /// which the lines of one subject can be found and the subject cannot.
-    fn appearance(&self, subject: &Subject) -> String {
-        if self.ids {
-            return subject.id.clone();
+    fn appearance(&self, subject: &Subject) -> Option<String> {
+        match subject.id.len() {
+            0 => None,
+            1..=MAX_ID if self.ids => Some(subject.id.clone()),
+            _ => {
+                let hash = self.hash.clone().chain_update(&subject.id).finalize();
+                Some(base16ct::lower::encode_string(&hash.into_bytes()[..8]))
+            }
         }
-        let hash = self
-            .hash
-            .clone()
-            .chain_update(&subject.id)
-            .finalize()
-            .into_bytes();
-        base16ct::lower::encode_string(&hash[..8])
     }
 }
 
@@ -202,7 +208,8 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if self.is_open {
-            self.write(Code::Cancelled, "", "the caller has gone", None);
+            let error = "it ended without an answer: the caller has gone, or calls were cut";
+            self.write(Code::Cancelled, "", error, None);
         }
     }
 }

@@ -4,14 +4,18 @@ use std::net::SocketAddr;
 
 use axum::{
     Extension, Router,
-    extract::{RawQuery, State},
+    extract::{DefaultBodyLimit, RawQuery, Request, State},
     http::StatusCode,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
 
-use super::readiness::{Readiness, Stage};
+use super::readiness::Readiness;
 use crate::{config::Level, telemetry::LogControl};
+
+/// The longest directives that are read for the log.
+const MAX_DIRECTIVES_BYTES: usize = 1 << 10;
 
 #[derive(Clone)]
 struct Admin {
@@ -23,10 +27,20 @@ struct Admin {
 ///
 /// Each request must carry the peer's [`SocketAddr`] as an extension.
 pub(super) fn router(readiness: Readiness, log_control: Option<LogControl>) -> Router {
+    let log_level = get(log_level)
+        .put(set_log_level)
+        .layer(DefaultBodyLimit::max(MAX_DIRECTIVES_BYTES))
+        .layer(middleware::from_fn(from_loopback));
     Router::new()
-        .route("/livez", get(async || "ok\n"))
+        .route(
+            "/livez",
+            get(async || {
+                "live
+"
+            }),
+        )
         .route("/readyz", get(readyz))
-        .route("/log-level", get(log_level).put(set_log_level))
+        .route("/log-level", log_level)
         .with_state(Admin {
             readiness,
             log_control,
@@ -34,60 +48,83 @@ pub(super) fn router(readiness: Readiness, log_control: Option<LogControl>) -> R
 }
 
 async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
-    let (status, summary) = match admin.readiness.stage() {
-        Stage::Serving => (StatusCode::OK, "ok"),
-        Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
-        Stage::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+    let (is_ready, conditions) = admin.readiness.report();
+    let (status, summary) = match is_ready {
+        true => (StatusCode::OK, "ready\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
     };
-    if query.is_some_and(|query| query.split('&').any(|word| word == "verbose")) {
-        let is_running = |is_so| if is_so { "[+]" } else { "[-]" };
-        let stage = admin.readiness.stage();
-        let started = is_running(stage != Stage::Starting);
-        let staying = is_running(stage != Stage::Stopping);
-        return (
-            status,
-            format!("{started} started\n{staying} not stopping\n{summary}\n"),
-        )
-            .into_response();
+    match query {
+        Some(query) if is_verbose(&query) => (status, conditions + summary).into_response(),
+        _ => (status, summary).into_response(),
     }
-    (status, format!("{summary}\n")).into_response()
 }
 
-async fn log_level(State(admin): State<Admin>, Extension(peer): Extension<SocketAddr>) -> Response {
-    with_control(&admin, peer, |control| {
-        format!("{}\n", control.level()).into_response()
-    })
+fn is_verbose(query: &str) -> bool {
+    query
+        .split('&')
+        .any(|word| word == "verbose" || word.starts_with("verbose="))
 }
 
-async fn set_log_level(
-    State(admin): State<Admin>,
-    Extension(peer): Extension<SocketAddr>,
-    directives: String,
-) -> Response {
-    with_control(&admin, peer, |control| {
-        match Level::parse(directives.trim()) {
-            Ok(level) => {
-                control.set_level(&level);
-                tracing::info!(%level, "the log level is changed");
-                format!("{level}\n").into_response()
-            }
-            Err(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),
-        }
-    })
-}
-
-/// Lets whoever asks from this machine at the control of the log, and nobody else.
-fn with_control(
-    admin: &Admin,
-    peer: SocketAddr,
-    answer: impl FnOnce(&LogControl) -> Response,
-) -> Response {
+async fn log_level(State(admin): State<Admin>) -> Response {
     match &admin.log_control {
-        Some(control) if peer.ip().to_canonical().is_loopback() => answer(control),
-        Some(_) => {
-            let refusal = "the log level may be read and changed from loopback only\n";
-            (StatusCode::FORBIDDEN, refusal).into_response()
-        }
+        Some(control) => format!("{}\n", control.level()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn set_log_level(State(admin): State<Admin>, directives: String) -> Response {
+    let Some(control) = &admin.log_control else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    match Level::parse(directives.trim()) {
+        Ok(level) => {
+            control.set_level(&level);
+            tracing::info!(%level, "the log level is changed");
+            format!("{level}\n").into_response()
+        }
+        Err(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),
+    }
+}
+
+/// Lets pass whoever asks from this machine, and nobody else.
+async fn from_loopback(
+    Extension(peer): Extension<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if is_loopback(peer) {
+        next.run(request).await
+    } else {
+        (StatusCode::FORBIDDEN, "this page is for loopback only\n").into_response()
+    }
+}
+
+/// Tells whether a peer is on this machine, also where a socket for IPv6 takes IPv4.
+fn is_loopback(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for address in [
+            "127.0.0.1:1",
+            "127.9.9.9:1",
+            "[::1]:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert!(is_loopback(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "10.0.0.1:1",
+            "[::ffff:10.0.0.1]:1",
+            "[fe80::1]:1",
+            "0.0.0.0:1",
+        ] {
+            assert!(!is_loopback(address.parse().unwrap()), "{address}");
+        }
     }
 }

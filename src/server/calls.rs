@@ -1,15 +1,19 @@
 //! What every call passes on its way in and out.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
+};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Status, body::Body, service::Routes};
+use tonic::{Code, Status, body::Body, service::Routes};
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use super::access_log::AccessLog;
+use super::{access_log::AccessLog, peer::Peer};
 use crate::{
     context::Context,
     deadline::{self, Deadline},
@@ -19,9 +23,14 @@ use crate::{
 /// The header by which callers and operators name a call.
 const X_REQUEST_ID: &str = "x-request-id";
 
-/// Services that are asked about the service itself. They have their own errors and no deadline,
-/// and are not in the log.
-const AUXILIARY: [&str; 2] = ["/grpc.health.v1.Health/", "/grpc.reflection."];
+/// Methods that are asked about the service itself. They are not in the log, and NOT_FOUND is theirs
+/// to say.
+const AUXILIARY: [&str; 4] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
 
 /// Answers calls, whichever service they are for.
 #[derive(Clone, Debug)]
@@ -42,34 +51,39 @@ impl Calls {
     }
 
     /// Answers one call of a peer.
-    pub(super) async fn answer(
-        self,
-        request: Request<Incoming>,
-        peer: SocketAddr,
-    ) -> Response<Body> {
-        if !is_grpc(request.headers()) {
-            return refuse_media_type();
+    pub(super) async fn answer(self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+        if let Some(refusal) = refusal_of_protocol(&request) {
+            return refusal;
         }
-        let path = request.uri().path();
-        if AUXILIARY.iter().any(|prefix| path.starts_with(prefix)) {
-            return self.routed(request).await;
-        }
-
         let arrival = Instant::now();
         let deadline = Deadline::new(arrival, timeout(request.headers()), self.max_call_time);
         let context = Arc::new(Context::new(deadline));
+
+        if AUXILIARY.contains(&request.uri().path()) {
+            let mut response = self.bounded(request, &context).await;
+            complete(&mut response, &context, Some(Code::NotFound));
+            return response;
+        }
+
         let request_id = request_id(request.headers());
         let access_log = Arc::clone(&self.access_log);
         let line = access_log.open(&request, &request_id, peer, &context, arrival);
+        let in_progress = peer.call();
 
         let mut response = self
             .bounded(request, &context)
             .instrument(line.span())
             .await;
-        complete(&mut response, &context);
+        complete(&mut response, &context, None);
         response.headers_mut().insert(X_REQUEST_ID, request_id);
         line.close(&response);
-        response
+        // In progress until it is sent, which is when it is dropped.
+        response.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _ = &in_progress;
+                frame
+            }))
+        })
     }
 
     /// Answers by the deadline. What is under way for the call by then is dropped, which ends it.
@@ -102,14 +116,18 @@ impl Calls {
     }
 }
 
-/// Gives the errors that tonic made by itself the form of our own.
+/// Gives the errors that tonic made by itself the form of our own, but for those with the code
+/// `except`.
 ///
 /// The headers of the bare error stay: one of them tells which compression is understood.
-fn complete(response: &mut Response<Body>, context: &Context) {
+fn complete(response: &mut Response<Body>, context: &Context, except: Option<Code>) {
     let headers = response.headers();
     let is_bare = headers.contains_key(Status::GRPC_STATUS)
         && !headers.contains_key(Status::GRPC_STATUS_DETAILS);
-    if let Some(bare) = Status::from_header_map(headers).filter(|_| is_bare) {
+    let Some(bare) = Status::from_header_map(headers).filter(|_| is_bare) else {
+        return;
+    };
+    if Some(bare.code()) != except {
         let status = Failure::of_tonic(&bare).into_status(context);
         let (completed, _) = status.into_http::<Body>().into_parts();
         response.headers_mut().extend(completed.headers);
@@ -117,21 +135,35 @@ fn complete(response: &mut Response<Body>, context: &Context) {
     }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let media_type = headers
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::as_bytes)
-        .unwrap_or_default();
-    media_type.starts_with(b"application/grpc")
-}
-
-/// By the [gRPC protocol], so that other HTTP/2 clients need not understand gRPC to be refused.
+/// Refuses what is not a call in the words of HTTP, so that its sender need not understand gRPC.
+///
+/// By the [gRPC protocol], a call is a POST whose media type is `application/grpc`, perhaps with the
+/// name of an encoding.
 ///
 /// [gRPC protocol]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
-fn refuse_media_type() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    response
+fn refusal_of_protocol(request: &Request<Incoming>) -> Option<Response<Body>> {
+    let media_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes);
+    let encoding = media_type
+        .unwrap_or_default()
+        .strip_prefix(b"application/grpc");
+    let is_post = request.method() == Method::POST;
+    let status = match encoding {
+        _ if !is_post => StatusCode::METHOD_NOT_ALLOWED,
+        Some([] | [b'+' | b';', ..]) => return None,
+        _ => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    };
+
+    let mut refusal = Response::new(Body::empty());
+    *refusal.status_mut() = status;
+    if !is_post {
+        refusal
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    Some(refusal)
 }
 
 fn timeout(headers: &HeaderMap) -> Option<Duration> {
@@ -143,14 +175,11 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_usable = |id: &&HeaderValue| {
         (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };
-    headers
-        .get(X_REQUEST_ID)
-        .filter(is_usable)
-        .cloned()
-        .unwrap_or_else(|| {
-            let mut text = uuid::Uuid::encode_buffer();
-            let text = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text);
-            #[expect(clippy::expect_used, reason = "hexadecimal digits and hyphens")]
-            HeaderValue::from_str(text).expect("a UUID")
-        })
+    let given = headers.get(X_REQUEST_ID).filter(is_usable).cloned();
+    given.unwrap_or_else(|| {
+        let mut text = uuid::Uuid::encode_buffer();
+        let text = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text);
+        #[expect(clippy::expect_used, reason = "hexadecimal digits and hyphens")]
+        HeaderValue::from_str(text).expect("a UUID")
+    })
 }

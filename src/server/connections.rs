@@ -29,7 +29,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::{calls::Calls, preface};
+use super::{calls::Calls, peer::Peer, preface};
+use crate::chain::chain;
 
 /// Calls in progress on one connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
@@ -44,8 +45,11 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the first bytes of a connection may take to arrive.
 const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the head of a request may take to arrive on the admin port.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection stays open, once told to go away, without a call in progress.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long one question and its answer may take on the admin port.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait before accepting again when the system refuses, as it does without descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -65,54 +69,72 @@ pub(super) async fn serve_http2(listener: TcpListener, calls: Calls, stopping: S
 
     let mut stop = stopping.clone();
     let stop = async move { drop(stop.changed().await) };
-    accept(listener, stop, |stream, peer| {
-        let (calls, mut stopping) = (calls.clone(), stopping.clone());
-        let service = service_fn(move |request| {
-            let calls = calls.clone();
-            async move { Ok::<_, Infallible>(calls.answer(request, peer).await) }
-        });
-        let http2 = http2.clone();
+    accept(listener, stop, |stream, address| {
+        let (calls, http2, stopping) = (calls.clone(), http2.clone(), stopping.clone());
         async move {
-            let stream = tokio::select! {
-                prefaced = timeout(PREFACE_TIMEOUT, preface::read(stream)) => match prefaced {
-                    Ok(Ok(stream)) => stream,
-                    Ok(Err(error)) => return log_end(peer, &error),
-                    Err(late) => return log_end(peer, &late),
-                },
-                _ = stopping.changed() => return,
-            };
-            let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
-            let ended = tokio::select! {
-                ended = &mut connection => ended,
-                _ = stopping.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                log_end(peer, &error);
+            if let Err(error) = serve_calls(stream, address, calls, &http2, stopping).await {
+                tracing::debug!(peer.address = %address, error = chain(&*error), "a connection broke");
             }
         }
     })
     .await;
 }
 
+/// Serves the calls of one connection, to its end.
+async fn serve_calls(
+    stream: TcpStream,
+    address: SocketAddr,
+    calls: Calls,
+    http2: &http2::Builder<TokioExecutor>,
+    mut stopping: Stopping,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let stream = tokio::select! {
+        prefaced = timeout(PREFACE_TIMEOUT, preface::read(stream)) => prefaced??,
+        _ = stopping.changed() => return Ok(()),
+    };
+    let peer = Peer::new(address);
+    let service = {
+        let peer = peer.clone();
+        service_fn(move |request| {
+            let (calls, peer) = (calls.clone(), peer.clone());
+            async move { Ok::<_, Infallible>(calls.answer(request, &peer).await) }
+        })
+    };
+    let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = &mut connection => return Ok(ended?),
+        _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        ended = connection => Ok(ended?),
+        () = farewell(&peer) => Ok(()),
+    }
+}
+
+/// Waits until a connection that was told to go away can be closed though its peer does not.
+///
+/// A peer that has gone without a word does not answer, and streams that are no calls, such as those
+/// of server reflection, have no end.
+async fn farewell(peer: &Peer) {
+    loop {
+        peer.idle().await;
+        tokio::time::sleep(FAREWELL).await;
+        if peer.is_idle() {
+            return;
+        }
+    }
+}
+
 /// Serves plain HTTP for as long as it is polled: probes ask until the very end.
 pub(super) async fn serve_http1(listener: TcpListener, router: axum::Router) {
     let mut http1 = http1::Builder::new();
-    http1
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .keep_alive(false);
+    http1.keep_alive(false);
 
-    accept(listener, future::pending(), |stream, peer| {
-        let service = TowerToHyperService::new(router.clone().layer(Extension(peer)));
+    accept(listener, future::pending(), |stream, address| {
+        let service = TowerToHyperService::new(router.clone().layer(Extension(address)));
         let connection = http1.serve_connection(TokioIo::new(stream), service);
-        async move {
-            if let Err(error) = connection.await {
-                log_end(peer, &error);
-            }
-        }
+        // Whoever asks and does not listen is nobody to report.
+        async move { drop(timeout(EXCHANGE_TIMEOUT, connection).await) }
     })
     .await;
 }
@@ -129,15 +151,24 @@ async fn accept<F>(
 {
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
+    let mut is_refused = false;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
+                Ok((stream, address)) => {
+                    is_refused = false;
                     // Answers are small, and must not wait to be sent with the next one.
                     let _ = stream.set_nodelay(true);
-                    connections.spawn(serve(stream, peer));
+                    connections.spawn(serve(stream, address));
                 }
-                Err(error) => pause_after(&error).await,
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    if !is_refused {
+                        tracing::warn!(%error, "cannot accept connections");
+                    }
+                    is_refused = true;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             },
             Some(_) = connections.join_next() => {}
             () = &mut stop => break,
@@ -147,19 +178,12 @@ async fn accept<F>(
     while connections.join_next().await.is_some() {}
 }
 
-/// Waits before the next attempt if accepting failed for want of something that others hold.
-async fn pause_after(error: &io::Error) {
+/// Tells whether an error is that of one connection, and says nothing of the next.
+fn is_passing(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
 
-    if !matches!(
+    matches!(
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted
-    ) {
-        tracing::warn!(%error, "cannot accept a connection");
-        tokio::time::sleep(ACCEPT_PAUSE).await;
-    }
-}
-
-fn log_end(peer: SocketAddr, error: &(dyn Error + 'static)) {
-    tracing::debug!(peer.address = %peer, error, "a connection broke");
+    )
 }

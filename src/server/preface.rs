@@ -36,6 +36,9 @@ pub(super) async fn read(
         }
         if first[..length] != PREFACE[..length] {
             stream.write_all(NOT_HTTP1).await?;
+            stream.shutdown().await?;
+            // What arrives unread would reset the connection before the peer has read the answer.
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
             return Err(io::Error::other("the peer does not speak HTTP/2"));
         }
     }

@@ -20,18 +20,24 @@ const NAMES: [&str; 2] = [
     <FaceRecognitionServiceServer<FaceRecognition> as NamedService>::NAME,
 ];
 
-/// Where the service stands between its start and its end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Stage {
-    Starting,
-    Serving,
-    Stopping,
+/// What must be true for the service to be called, in the order in which it becomes so.
+#[derive(Clone, Copy, Debug, Default)]
+struct Conditions {
+    has_credential: bool,
+    is_listening: bool,
+    is_stopping: bool,
+}
+
+impl Conditions {
+    fn are_met(self) -> bool {
+        self.has_credential && self.is_listening && !self.is_stopping
+    }
 }
 
 /// Tells both ways of asking the same.
 #[derive(Clone, Debug)]
 pub(super) struct Readiness {
-    stage: Arc<watch::Sender<Stage>>,
+    conditions: Arc<watch::Sender<Conditions>>,
     reporter: HealthReporter,
 }
 
@@ -39,30 +45,46 @@ impl Readiness {
     /// Returns a readiness that is not, and the health service that tells so.
     pub(super) async fn new() -> (Self, HealthServer<impl Health>) {
         let (reporter, server) = health_reporter();
+        let conditions = Arc::default();
         let readiness = Self {
-            stage: Arc::new(watch::Sender::new(Stage::Starting)),
+            conditions,
             reporter,
         };
         // tonic-health begins with the whole server as SERVING.
-        readiness.report(ServingStatus::NotServing).await;
+        readiness.change(|_| {}).await;
         (readiness, server)
     }
 
-    /// Returns the stage.
-    pub(super) fn stage(&self) -> Stage {
-        *self.stage.borrow()
+    /// Tells that there is a credential to sign with.
+    pub(super) async fn set_credential_obtained(&self) {
+        self.change(|conditions| conditions.has_credential = true)
+            .await;
     }
 
-    /// Tells that the service can be called.
-    pub(super) async fn set_serving(&self) {
-        self.stage.send_replace(Stage::Serving);
-        self.report(ServingStatus::Serving).await;
+    /// Tells that connections are accepted.
+    pub(super) async fn set_listening(&self) {
+        self.change(|conditions| conditions.is_listening = true)
+            .await;
     }
 
     /// Tells that the service should be called no more.
     pub(super) async fn set_stopping(&self) {
-        self.stage.send_replace(Stage::Stopping);
-        self.report(ServingStatus::NotServing).await;
+        self.change(|conditions| conditions.is_stopping = true)
+            .await;
+    }
+
+    /// Tells whether the service should be called, with a line for each condition.
+    pub(super) fn report(&self) -> (bool, String) {
+        let conditions = *self.conditions.borrow();
+        let lines = [
+            ("credential obtained", conditions.has_credential),
+            ("listening", conditions.is_listening),
+            ("not stopping", !conditions.is_stopping),
+        ];
+        let lines = lines.map(|(condition, is_met)| {
+            format!("[{}] {condition}\n", if is_met { '+' } else { '-' })
+        });
+        (conditions.are_met(), lines.concat())
     }
 
     /// Ends the streams that watch the health, after they have told the last of it.
@@ -74,7 +96,12 @@ impl Readiness {
         }
     }
 
-    async fn report(&self, status: ServingStatus) {
+    async fn change(&self, change: impl FnOnce(&mut Conditions)) {
+        self.conditions.send_modify(change);
+        let status = match self.conditions.borrow().are_met() {
+            true => ServingStatus::Serving,
+            false => ServingStatus::NotServing,
+        };
         for name in NAMES {
             self.reporter.set_service_status(name, status).await;
         }

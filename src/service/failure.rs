@@ -26,6 +26,8 @@ pub enum Failure {
     MessageUnreadable,
     /// There is no such method, or no such compression.
     MethodUnknown,
+    /// Upstream has not answered in the time that a call may take.
+    TimedOut,
     /// Upstream has no answer.
     Upstream(upstream::Error),
 }
@@ -39,7 +41,7 @@ impl Failure {
     pub fn of_expiry(deadline: Deadline, message_has_arrived: bool) -> Self {
         match deadline.bound() {
             Bound::Caller => Self::DeadlineExceeded,
-            Bound::Service if message_has_arrived => Self::Upstream(upstream::Error::TimedOut),
+            Bound::Service if message_has_arrived => Self::TimedOut,
             Bound::Service => Self::MessageIncomplete,
         }
     }
@@ -51,7 +53,7 @@ impl Failure {
             reason = "what tonic says of undecodable input"
         )]
         match status.code() {
-            Code::OutOfRange => Self::MessageTooLarge,
+            Code::OutOfRange | Code::ResourceExhausted => Self::MessageTooLarge,
             Code::Unimplemented => Self::MethodUnknown,
             _ => Self::MessageUnreadable,
         }

@@ -13,13 +13,16 @@ use crate::{
 /// Where an account's owner reads how to activate, pay for and resume the product.
 const PRODUCT_PAGE: &str = "https://www.tencentcloud.com/document/product/1059";
 
-/// Returns the message of a refusal: upstream's own words only where the caller can act on them.
+/// Returns upstream's own words if a caller of the class can act on them, and ours otherwise.
 ///
 /// Faults of the service's credential, clock or code are for the log; their words may name the
 /// account.
-pub(super) fn message(class: Class, refusal: &Refusal, subject: &Subject) -> String {
-    let words = &subject.redact(&refusal.message);
-    let explanation = match class {
+pub(super) fn explanation<'a>(
+    class: Class,
+    refusal: &'a Refusal,
+    subject: &Subject,
+) -> Explanation<'a> {
+    let ours = match class {
         Class::Account
         | Class::AlreadyExists
         | Class::BadField(_)
@@ -29,30 +32,41 @@ pub(super) fn message(class: Class, refusal: &Refusal, subject: &Subject) -> Str
         | Class::OutOfRange(_)
         | Class::Quota
         | Class::State
-        | Class::Throttled => words,
+        | Class::Throttled => return Explanation::Upstreams(&refusal.message),
+        Class::ResponseTooLarge if name(Field::Limit, subject).is_some() => {
+            return Explanation::Upstreams(&refusal.message);
+        }
         Class::BillingLookup => "Tencent Cloud could not look up the billing state of the account",
         Class::Clock => "the clock of the service is too far from that of Tencent Cloud",
         Class::Credentials => "Tencent Cloud does not accept the credential of the service",
         Class::FacadeFault => "Tencent Cloud does not accept calls of this form from the service",
         Class::Policy => "the access policy of the service's account does not allow the call",
-        Class::ResponseTooLarge if name(Field::Limit, subject).is_some() => words,
         Class::ResponseTooLarge => "the answer of Tencent Cloud is too large to be sent",
         Class::Transient => "Tencent Cloud failed in a way that passes",
         Class::Unknown => "Tencent Cloud failed without saying why",
         Class::UpstreamFault => "Tencent Cloud failed",
         Class::Withdrawn => "Tencent Cloud no longer offers this action",
     };
-    format!("{}: {explanation}", refusal.code)
+    Explanation::Ours(ours)
+}
+
+/// Whose words explain a refusal.
+#[derive(Debug)]
+pub(super) enum Explanation<'a> {
+    Ours(&'static str),
+    Upstreams(&'a str),
 }
 
 /// Adds what the class of a refusal calls for: fields, the missing thing, quota, precondition.
+///
+/// `refusal` must be [`presentable`](super::presentable).
 pub(super) fn describe(
     class: Class,
     refusal: &Refusal,
     subject: &Subject,
     details: &mut ErrorDetails,
 ) {
-    let words = subject.redact(&refusal.message);
+    let words = refusal.message.as_str();
     match class {
         Class::Account => {
             details.add_precondition_failure_violation(

@@ -8,7 +8,7 @@ use tonic::{
 };
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{X_TC_REQUEST_ID, reason, retry::Retry};
+use super::{X_TC_REQUEST_ID, presentable, reason, refusal::Explanation, retry::Retry};
 use crate::{context::Context, proto::ErrorReason, upstream::Refusal};
 
 /// The domain of what this service reports on its own account.
@@ -40,13 +40,23 @@ impl Report {
     }
 
     /// Begins an error that Tencent Cloud reported.
-    pub(super) fn refused(code: Code, refusal: &Refusal, message: String) -> Self {
-        let reason = reason::of_upstream_code(&refusal.code);
+    pub(super) fn refused(code: Code, refusal: &Refusal, explanation: &Explanation<'_>) -> Self {
+        let Refusal {
+            code: upstream_code,
+            request_id,
+            ..
+        } = refusal;
+        let (Explanation::Ours(words) | Explanation::Upstreams(words)) = *explanation;
+        let reason = reason::of_upstream_code(upstream_code);
+        let message = format!("{upstream_code}: {words}");
+
         let mut report = Self::new(code, UPSTREAM_DOMAIN, reason, message);
-        report
-            .metadata
-            .insert("code".to_owned(), refusal.code.clone());
-        report.of_call(refusal.request_id.clone())
+        let facts = &mut report.metadata;
+        facts.insert("code".to_owned(), upstream_code.clone());
+        if let Explanation::Upstreams(words) = *explanation {
+            facts.insert("message".to_owned(), words.to_owned());
+        }
+        report.of_call(request_id)
     }
 
     fn new(code: Code, domain: &'static str, reason: String, message: String) -> Self {
@@ -67,8 +77,8 @@ impl Report {
     }
 
     /// Names the upstream call that the error is about.
-    pub(super) fn of_call(mut self, request_id: String) -> Self {
-        self.request_id = request_id;
+    pub(super) fn of_call(mut self, request_id: &str) -> Self {
+        self.request_id = presentable::request_id(request_id);
         self
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::FieldViolation;
 
-use super::{Failure, refusal, report::Report, retry::Retry};
+use super::{Failure, presentable, refusal, report::Report, retry::Retry};
 use crate::{
     context::{Context, Subject},
     operation::{InvalidReply, InvalidRequest},
@@ -25,6 +25,9 @@ const AFTER_CONFLICT: Duration = Duration::from_millis(500);
 const AFTER_THROTTLING: Duration = Duration::from_secs(1);
 const AFTER_TRANSIENT: Duration = Duration::from_millis(200);
 
+/// The longest wait that is passed on.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+
 impl Failure {
     /// Returns the status that the caller receives, with all its details and hints.
     ///
@@ -38,10 +41,10 @@ impl Failure {
                 "the deadline passed before Tencent Cloud answered",
             ),
             Self::InvalidReply(InvalidReply::Malformed(malformed), request_id) => {
-                unexpected_answer(malformed.to_string()).of_call(request_id)
+                unexpected_answer(malformed.to_string()).of_call(&request_id)
             }
             Self::InvalidReply(InvalidReply::PersonNotFound, request_id) => {
-                person_not_found(subject).of_call(request_id)
+                person_not_found(subject).of_call(&request_id)
             }
             Self::InvalidRequest(invalid) => invalid_request(&invalid),
             Self::MessageIncomplete => Report::own(
@@ -52,7 +55,7 @@ impl Failure {
             Self::MessageTooLarge => Report::own(
                 Code::ResourceExhausted,
                 ErrorReason::InvalidRequest,
-                "the message of the call is larger than 65536 bytes",
+                "the message of the call is larger than 64 KiB",
             ),
             Self::MessageUnreadable => Report::own(
                 Code::InvalidArgument,
@@ -65,7 +68,8 @@ impl Failure {
                 ErrorReason::MethodUnknown,
                 "there is no such method, or no such compression",
             ),
-            Self::Upstream(error) => of_upstream(error, subject),
+            Self::TimedOut => unreachable("Tencent Cloud did not answer in time", None),
+            Self::Upstream(error) => of_upstream(&error, subject),
         };
         report.into_status(context)
     }
@@ -109,45 +113,45 @@ fn unexpected_answer(cause: String) -> Report {
     .because(cause)
 }
 
-fn of_upstream(error: Error, subject: &Subject) -> Report {
-    let cause = error.to_string();
+fn of_upstream(error: &Error, subject: &Subject) -> Report {
     match error {
-        Error::Malformed { .. } | Error::Untrusted { .. } => unexpected_answer(cause),
-        Error::Refused(refusal) => refused(&refusal, subject),
+        Error::Malformed { .. } | Error::Untrusted { .. } => unexpected_answer(error.to_string()),
+        Error::Refused(refusal) => refused(&presentable::refusal(refusal, subject), subject),
         Error::Throttled { retry_after } => {
             let message = "Tencent Cloud is called too often";
             Report::own(Code::ResourceExhausted, ErrorReason::RateLimited, message)
-                .retry(Retry::After(retry_after.unwrap_or(AFTER_THROTTLING)))
-                .because(cause)
+                .retry(after(AFTER_THROTTLING, *retry_after))
+                .because(error.to_string())
         }
-        Error::TimedOut => unreachable("Tencent Cloud did not answer in time", None, cause),
-        Error::Unreachable { retry_after, .. } => unreachable(
-            "no whole answer came back from Tencent Cloud",
-            retry_after,
-            cause,
-        ),
+        Error::Unreachable { retry_after, .. } => {
+            unreachable("no whole answer came back from Tencent Cloud", *retry_after)
+                .because(error.to_string())
+        }
     }
 }
 
-fn unreachable(message: &str, retry_after: Option<Duration>, cause: String) -> Report {
+fn unreachable(message: &str, retry_after: Option<Duration>) -> Report {
     Report::own(Code::Unavailable, ErrorReason::UpstreamUnreachable, message)
-        .retry(Retry::After(retry_after.unwrap_or(AFTER_TRANSIENT)))
-        .because(cause)
+        .retry(after(AFTER_TRANSIENT, retry_after))
 }
 
 fn refused(refusal: &Refusal, subject: &Subject) -> Report {
     let class = error_code::classify(&refusal.code);
-    let report = Report::refused(
-        code(class, subject),
-        refusal,
-        refusal::message(class, refusal, subject),
-    )
-    .detailed(|details| refusal::describe(class, refusal, subject, details))
-    .because(subject.redact(&refusal.message));
+    let explanation = refusal::explanation(class, refusal, subject);
+    let report = Report::refused(code(class, subject), refusal, &explanation)
+        .detailed(|details| refusal::describe(class, refusal, subject, details))
+        .because(refusal.message.clone());
     match delay(class) {
-        Some(delay) => report.retry(Retry::After(delay)),
+        Some(delay) => report.retry(after(delay, refusal.retry_after)),
         None => report,
     }
+}
+
+/// Says to try again after `least`, or after what upstream asks for if that is longer.
+///
+/// Upstream's wish is bounded: callers would otherwise wait for a day on the word of a broken proxy.
+fn after(least: Duration, wished: Option<Duration>) -> Retry {
+    Retry::After(wished.unwrap_or(least).clamp(least, MAX_DELAY))
 }
 
 /// Returns the status of a class of refusals.

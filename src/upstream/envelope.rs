@@ -2,38 +2,50 @@
 //!
 //! The HTTP status says nothing: refusals come with 200. Whether an `Error` is inside decides.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::Reply;
-use crate::json::{self, Malformed};
+use crate::json::{self, Malformed, Object};
 
 /// An answer that says no.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Refusal {
-    /// The error code, such as `InvalidParameterValue.GroupIdNotExist`. At most 128 bytes.
+    /// The error code, such as `InvalidParameterValue.GroupIdNotExist`.
     pub code: String,
-    /// Upstream's words, which may change at any time and may repeat what it was sent. At most 300
-    /// bytes.
+    /// Upstream's words, which may change at any time and may repeat what it was sent.
     pub message: String,
-    /// Upstream's id of the call, or empty. At most 128 bytes.
+    /// Upstream's id of the call, or empty.
     pub request_id: String,
+    /// For how long upstream asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 /// What is inside an envelope.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Opened {
+pub enum Opened {
+    /// An error.
     Refused(Refusal),
-    Replied { reply: Reply, is_deprecated: bool },
+    /// An answer.
+    Replied {
+        /// The answer.
+        reply: Reply,
+        /// Whether upstream announces that it will withdraw the action.
+        is_deprecated: bool,
+    },
 }
 
 /// Why a body is not an answer.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
-pub(super) enum NotAnEnvelope {
+pub enum NotAnEnvelope {
+    /// It is not JSON, or has not the documented members.
     #[error(transparent)]
     Malformed(#[from] Malformed),
 
+    /// It has no id.
     #[error("the answer has no RequestId")]
     WithoutRequestId,
 }
@@ -43,32 +55,30 @@ pub(super) enum NotAnEnvelope {
 /// # Errors
 ///
 /// Fails if the body is anything else, and if an answer that is not a refusal has no id.
-pub(super) fn open(body: &Bytes) -> Result<Opened, NotAnEnvelope> {
-    let envelope: Envelope<'_> = json::parse(body)?;
+pub fn open(body: &Bytes) -> Result<Opened, NotAnEnvelope> {
+    let Object(envelope): Object<Envelope<'_>> = json::parse(body)?;
     let inside = envelope.response.get().as_bytes();
-    let outcome: Outcome = json::parse(inside)?;
+    let Object(outcome): Object<Outcome> = json::parse(inside)?;
 
-    let request_id = outcome.request_id.map(|id| bounded(id, 128));
-    if let Some(error) = outcome.error {
+    let request_id = outcome.request_id.unwrap_or_default();
+    if let Some(Object(error)) = outcome.error {
         return Ok(Opened::Refused(Refusal {
-            code: bounded(error.code, 128),
-            message: bounded(error.message.unwrap_or_default(), 300),
-            request_id: request_id.unwrap_or_default(),
+            code: error.code,
+            message: error.message.unwrap_or_default(),
+            request_id,
+            retry_after: None,
         }));
+    }
+    if request_id.is_empty() {
+        return Err(NotAnEnvelope::WithoutRequestId);
     }
     Ok(Opened::Replied {
         reply: Reply {
             body: body.slice_ref(inside),
-            request_id: request_id.ok_or(NotAnEnvelope::WithoutRequestId)?,
+            request_id,
         },
         is_deprecated: outcome.deprecated_warning.is_some(),
     })
-}
-
-/// Cuts `text` down to at most `length` bytes, between two characters.
-fn bounded(mut text: String, length: usize) -> String {
-    text.truncate(text.floor_char_boundary(length));
-    text
 }
 
 #[derive(Deserialize)]
@@ -81,7 +91,7 @@ struct Envelope<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Outcome {
-    error: Option<ErrorBody>,
+    error: Option<Object<ErrorBody>>,
     request_id: Option<String>,
     deprecated_warning: Option<IgnoredAny>,
 }
@@ -149,26 +159,10 @@ mod tests {
                 code: "A.B".to_owned(),
                 message: message.to_owned(),
                 request_id: request_id.to_owned(),
+                retry_after: None,
             };
             assert_eq!(opened, Opened::Refused(refusal), "{inside}");
         }
-    }
-
-    #[test]
-    fn the_words_of_a_refusal_are_bounded() {
-        let long = "\u{4eba}".repeat(1_000);
-        let error = format!(r#"{{"Code":"{long}","Message":"{long}"}}"#);
-
-        let opened = opened(&format!(
-            r#"{{"Response":{{"Error":{error},"RequestId":"{long}"}}}}"#
-        ));
-
-        let Ok(Opened::Refused(refusal)) = opened else {
-            panic!("{opened:?}")
-        };
-        assert_eq!(refusal.code.len(), 126);
-        assert_eq!(refusal.message.len(), 300);
-        assert_eq!(refusal.request_id.len(), 126);
     }
 
     #[test]
@@ -183,6 +177,10 @@ mod tests {
             r#"{"Response":"x"}"#,
             r#"{"Response":{}}"#,
             r#"{"Response":{"RequestId":1}}"#,
+            r#"{"Response":{"RequestId":""}}"#,
+            r#"{"Response":["r"]}"#,
+            r#"[{"RequestId":"r"}]"#,
+            r#"{"Response":{"Error":["A.B","m"],"RequestId":"r"}}"#,
             r#"{"Response":{"RequestId":"r"}"#,
             r#"{"Response":{"RequestId":"r"}} x"#,
             r#"{"Response":{"Error":{},"RequestId":"r"}}"#,

@@ -5,6 +5,7 @@ use std::{error::Error as StdError, iter, time::Duration};
 use http::StatusCode;
 
 use super::Error;
+use crate::chain::chain;
 
 /// Returns what an error of the HTTP client means.
 pub(super) fn of_exchange(error: reqwest::Error) -> Error {
@@ -64,12 +65,4 @@ fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
         Some(inner) => Some(inner),
         None => error.source(),
     }
-}
-
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    for cause in iter::successors(error.source(), |&error| error.source()) {
-        text.extend([": ", &cause.to_string()]);
-    }
-    text
 }

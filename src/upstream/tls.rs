@@ -1,29 +1,17 @@
 //! Whom to believe to be upstream.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem, pem::PemObject},
-};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
 use crate::config;
 
 /// Why no endpoint could be trusted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file given with `--upstream-ca` holds no certificate that can be used.
-    #[error("--upstream-ca {}: {reason}", path.display())]
-    Authority {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// A certificate given with `--upstream-ca` cannot be that of an authority.
+    #[error("a certificate of --upstream-ca cannot be that of an authority")]
+    Authority(#[source] rustls::Error),
 
     /// The machine has no certificate authorities, and none was given.
     #[error(
@@ -43,15 +31,15 @@ pub enum Error {
 ///
 /// # Errors
 ///
-/// Fails if an encrypted endpoint has nothing to be trusted by, or a given file cannot be used.
+/// Fails if an encrypted endpoint has nothing to be trusted by.
 pub(super) fn client_config(settings: &config::Upstream) -> Result<ClientConfig, Error> {
     let is_encrypted = settings.endpoint.is_encrypted();
     let mut roots = RootCertStore::empty();
     if is_encrypted || settings.use_proxy {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
-    if let Some(path) = &settings.certificate_authorities {
-        add_authorities(&mut roots, path)?;
+    for certificate in &settings.certificate_authorities {
+        roots.add(certificate.clone()).map_err(Error::Authority)?;
     }
     if is_encrypted && roots.is_empty() {
         return Err(Error::NoAuthorities);
@@ -62,24 +50,4 @@ pub(super) fn client_config(settings: &config::Upstream) -> Result<ClientConfig,
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(config)
-}
-
-fn add_authorities(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
-    let unusable = |reason: String| Error::Authority {
-        path: path.to_owned(),
-        reason,
-    };
-
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
-        .map_err(|error| unusable(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(unusable("the file holds no certificate".to_owned()));
-    }
-    for certificate in certificates {
-        roots
-            .add(certificate)
-            .map_err(|error| unusable(error.to_string()))?;
-    }
-    Ok(())
 }

@@ -1,27 +1,26 @@
 //! One attempt: builds the HTTP request, signs it, sends it, and reads a bounded answer.
 
 use std::{
+    collections::BTreeSet,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER},
 };
 use reqwest::{Response, Url};
 
 use super::{
-    Call, Error, Reply,
+    Call, Error, Refusal, Reply,
     envelope::{self, Opened},
     failure, tls,
 };
 use crate::{
+    chain::chain,
     clock::Clock,
     config,
     credentials::{Credential, Credentials},
@@ -60,7 +59,8 @@ pub struct Transport {
     credentials: Credentials,
     clock: Clock,
     signing_key: KeptSigningKey,
-    deprecation_is_known: AtomicBool,
+    /// The actions that upstream has announced to withdraw.
+    deprecated: Mutex<BTreeSet<&'static str>>,
 }
 
 /// Why no call could be sent.
@@ -110,7 +110,7 @@ impl Transport {
             credentials,
             clock,
             signing_key: KeptSigningKey::default(),
-            deprecation_is_known: AtomicBool::new(false),
+            deprecated: Mutex::default(),
         })
     }
 
@@ -132,28 +132,37 @@ impl Transport {
 
         let status = response.status();
         let retry_after = retry_after(response.headers());
-        let answer = match self.read(response).await {
-            Ok(body) => envelope::open(&body).map_err(|error| error.to_string()),
-            Err(Incomplete::TooLarge) => Err(format!(
-                "the answer is larger than {} bytes",
-                self.max_response_bytes
-            )),
-            Err(Incomplete::Failed(error)) => return Err(failure::of_exchange(error)),
+        let reason = match self.read(response).await {
+            Ok(body) => match envelope::open(&body) {
+                Ok(Opened::Replied {
+                    reply,
+                    is_deprecated,
+                }) => {
+                    self.notice_deprecation(call.action, is_deprecated);
+                    return Ok(reply);
+                }
+                Ok(Opened::Refused(refusal)) => {
+                    return Err(Error::Refused(Refusal {
+                        code: credential.redact(&refusal.code),
+                        message: credential.redact(&refusal.message),
+                        request_id: credential.redact(&refusal.request_id),
+                        retry_after,
+                    }));
+                }
+                Err(error) => error.to_string(),
+            },
+            Err(Incomplete::TooLarge) => {
+                format!(
+                    "the answer is larger than {} bytes",
+                    self.max_response_bytes
+                )
+            }
+            Err(Incomplete::Failed(error)) if status == StatusCode::OK => {
+                return Err(failure::of_exchange(error));
+            }
+            Err(Incomplete::Failed(error)) => chain(&error.without_url()),
         };
-        match answer {
-            Ok(Opened::Replied {
-                reply,
-                is_deprecated,
-            }) => {
-                self.notice_deprecation(call.action, is_deprecated);
-                Ok(reply)
-            }
-            Ok(Opened::Refused(mut refusal)) => {
-                refusal.message = credential.redact(&refusal.message);
-                Err(Error::Refused(refusal))
-            }
-            Err(reason) => Err(failure::of_status(status, retry_after, &reason)),
-        }
+        Err(failure::of_status(status, retry_after, &reason))
     }
 
     fn signed_headers(&self, call: &Call, credential: &Arc<Credential>) -> HeaderMap {
@@ -195,7 +204,14 @@ impl Transport {
     }
 
     fn notice_deprecation(&self, action: &'static str, is_deprecated: bool) {
-        if is_deprecated && !self.deprecation_is_known.swap(true, Ordering::Relaxed) {
+        if !is_deprecated {
+            return;
+        }
+        let mut known = self
+            .deprecated
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.insert(action) {
             tracing::warn!(
                 action,
                 "upstream announces that it will withdraw this action"

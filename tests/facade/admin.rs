@@ -7,17 +7,16 @@ use tonic_health::pb::{
 
 use crate::harness::{Facade, Program, client, group, http};
 
+const MET: &str = "[+] credential obtained\n[+] listening\n[+] not stopping\nready\n";
+
 #[tokio::test]
 async fn the_service_is_live_and_ready() {
     let facade = Facade::start().await;
     let pages = [
-        ("/livez", 200, "ok\n"),
-        ("/readyz", 200, "ok\n"),
-        (
-            "/readyz?verbose",
-            200,
-            "[+] started\n[+] not stopping\nok\n",
-        ),
+        ("/livez", 200, "live\n"),
+        ("/readyz", 200, "ready\n"),
+        ("/readyz?verbose", 200, MET),
+        ("/readyz?verbose=1", 200, MET),
         ("/env", 404, ""),
     ];
 
@@ -50,9 +49,9 @@ async fn a_service_that_stops_is_live_and_not_ready() {
     assert_eq!(http(admin, "GET", "/livez", "").await.0, 200);
     assert_eq!(
         http(admin, "GET", "/readyz", "").await,
-        (503, "stopping\n".to_owned())
+        (503, "not ready\n".to_owned())
     );
-    let verbose = "[+] started\n[-] not stopping\nstopping\n";
+    let verbose = "[+] credential obtained\n[+] listening\n[-] not stopping\nnot ready\n";
     assert_eq!(
         http(admin, "GET", "/readyz?verbose", "").await,
         (503, verbose.to_owned())
@@ -86,4 +85,13 @@ async fn the_log_level_changes_while_the_program_runs() {
         (line["level"].as_str(), line["code"].as_str()),
         (Some("DEBUG"), Some("OK"))
     );
+}
+
+#[tokio::test]
+async fn directives_beyond_all_measure_are_refused() {
+    let (_program, addresses) = Program::serve(&["--emulate"], &[]).await;
+
+    let (status, _) = http(addresses.admin, "PUT", "/log-level", &"x".repeat(2_000)).await;
+
+    assert_eq!(status, 413);
 }

@@ -43,7 +43,6 @@ pub(crate) async fn encrypted(
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 // A client that does not trust the certificate ends the handshake.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use iai_facade::emulator::{Action, Fault, FaultKind};
+use iai_facade::emulator::{Fault, FaultKind};
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::harness::{Facade, group, person, text};
+use crate::harness::{Facade, error_info, group, person, text};
 
 #[tokio::test]
 async fn every_code_has_the_status_of_the_policy_on_both_operations() {
@@ -192,30 +192,47 @@ async fn upstreams_words_reach_a_caller_who_can_act_on_them_without_ids_and_no_o
     for (code, message) in cases {
         let status = refused_with_words(&facade, code, words).await;
         assert_eq!(status.message(), message);
+        let words = message.split_once(": ").unwrap().1;
+        let fact = error_info(&status).metadata.get("message").cloned();
+        assert_eq!(
+            fact.as_deref(),
+            (code == "InvalidParameterValue").then_some(words)
+        );
     }
 }
 
 #[tokio::test]
-async fn whatever_upstream_says_the_details_stay_below_2_kib() {
+async fn whatever_upstream_says_the_details_stay_below_2_kib_as_they_are_sent() {
     let facade = Facade::start().await;
-    let long = "\u{4eba}".repeat(100_000);
-    let classes = [
+    let codes = [
         "InvalidParameterValue.PersonIdNotExist",
         "ResourceUnavailable.InArrears",
         "InvalidParameterValue.LimitExceed",
         "RequestLimitExceeded",
-        &long,
+        &format!("ResourceUnavailable.{}", "Xy".repeat(100_000)),
     ];
+    let id = "a".repeat(64);
 
-    for code in classes {
-        let status = refused_with_words(&facade, code, &long).await;
+    for code in codes {
+        // The last grows as the id is taken out of it.
+        for words in [
+            "\u{4eba}".repeat(100_000),
+            "x".repeat(100_000),
+            "a ".repeat(100_000),
+        ] {
+            for id in [&id[..], "a"] {
+                script(&facade, code, &words);
+                let status = facade
+                    .client()
+                    .get_person_group_info(person(id))
+                    .await
+                    .unwrap_err();
 
-        assert!(
-            status.details().len() <= 2_048,
-            "{code}: {}",
-            status.details().len()
-        );
-        tonic_types::pb::Status::decode(status.details()).unwrap();
+                let encoded = status.details().len().div_ceil(3) * 4;
+                assert!(encoded <= 2_048, "{code} {id} {words:.10}: {encoded}");
+                tonic_types::pb::Status::decode(status.details()).unwrap();
+            }
+        }
     }
 }
 
@@ -226,21 +243,24 @@ async fn refused(facade: &Facade, code: &str) -> (Status, ErrorDetails) {
 }
 
 async fn refused_with_words(facade: &Facade, code: &str, message: &str) -> Status {
-    let FaultKind::Refuse { status, .. } = FaultKind::refuse(code) else {
-        unreachable!()
-    };
-    let (code, message) = (code.to_owned(), message.to_owned());
-    let fault = Fault::from(FaultKind::Refuse {
-        code,
-        message,
-        status,
-    });
-    facade.emulator.script(fault.on(Action::GetPersonGroupInfo));
+    script(facade, code, message);
     facade
         .client()
         .get_person_group_info(person("2001"))
         .await
         .unwrap_err()
+}
+
+fn script(facade: &Facade, code: &str, message: &str) {
+    let FaultKind::Refuse { status, .. } = FaultKind::refuse(code) else {
+        unreachable!()
+    };
+    let (code, message) = (code.to_owned(), message.to_owned());
+    facade.emulator.script(FaultKind::Refuse {
+        code,
+        message,
+        status,
+    });
 }
 
 fn precondition(details: &ErrorDetails) -> (&str, &str) {

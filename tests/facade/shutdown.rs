@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use iai_facade::emulator::FaultKind;
 use tokio::{net::TcpStream, time::timeout};
-use tonic::Code;
+use tonic::{Code, Status, body::Body};
+use tower::{Service, ServiceExt};
 
 use crate::harness::{Facade, Program, client, group};
 
@@ -54,6 +58,35 @@ async fn an_idle_connection_does_not_hold_up_the_end() {
         .await
         .expect("it ends");
     drop(idle);
+}
+
+#[tokio::test]
+async fn what_is_no_call_does_not_hold_up_the_end() {
+    let mut facade = Facade::start().await;
+    let questions = [
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.health.v1.Health/Check",
+    ];
+    let mut open = Vec::new();
+    for path in questions {
+        let endless = tokio_stream::pending::<Result<Frame<Bytes>, Status>>();
+        let request = http::Request::post(path)
+            .header("content-type", "application/grpc")
+            .body(Body::new(StreamBody::new(endless)))
+            .unwrap();
+        let mut channel = facade.channel();
+        channel.ready().await.unwrap();
+        open.push(tokio::spawn(channel.call(request)));
+    }
+    // Answered on the same server, so the ones before have arrived by now.
+    facade.client().get_group_info(group("aaa")).await.unwrap();
+
+    facade.begin_shutdown();
+
+    timeout(Duration::from_secs(10), facade.stopped())
+        .await
+        .expect("it ends");
+    drop(open);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Full};
 use tonic::{Code, Status, codec::CompressionEncoding};
 use tonic_types::StatusExt;
 
-use crate::harness::{Facade, GET_GROUP_INFO, group, own_reason, request, send, text};
+use crate::harness::{Facade, GET_GROUP_INFO, group, http, own_reason, request, send, text};
 
 #[tokio::test]
 async fn a_message_that_is_not_the_methods_is_an_invalid_request() {
@@ -48,6 +48,8 @@ async fn a_message_that_is_too_large_exhausts_a_resource_and_gives_no_hint() {
 async fn an_unknown_method_or_service_or_compression_is_unimplemented() {
     let facade = Facade::start().await;
     let paths = [
+        "/grpc.health.v1.Health/Nope",
+        "/grpc.reflection.v9.ServerReflection/ServerReflectionInfo",
         "/iaifacade.v1.FaceRecognitionService/DetectFace",
         "/another.Service/Method",
         "/",
@@ -92,18 +94,61 @@ async fn errors_are_trailers_only_answers() {
 #[tokio::test]
 async fn what_is_not_grpc_is_refused_in_the_words_of_http() {
     let facade = Facade::start().await;
+    let cases = [
+        (
+            Method::GET,
+            "application/grpc",
+            StatusCode::METHOD_NOT_ALLOWED,
+        ),
+        (
+            Method::POST,
+            "application/json",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
+        (
+            Method::POST,
+            "application/grpc-web+proto",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
+        (Method::POST, "application/grpc+proto", StatusCode::OK),
+        (Method::POST, "application/grpc;x=y", StatusCode::OK),
+    ];
 
-    for method in [Method::GET, Method::POST] {
+    for (method, media_type, status) in cases {
         let request = Request::builder()
             .method(method)
-            .uri(format!("http://{}{GET_GROUP_INFO}", facade.addresses.grpc))
-            .header("content-type", "application/json")
+            .uri(format!("http://facade{GET_GROUP_INFO}"))
+            .header("content-type", media_type)
             .body(Full::default())
             .unwrap();
         let response = send(facade.addresses.grpc, request).await;
 
-        assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+        assert_eq!(response.status(), status, "{media_type}");
     }
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_is_told_what_is_spoken_here() {
+    let facade = Facade::start().await;
+
+    let (status, text) = http(facade.addresses.grpc, "GET", "/", "").await;
+
+    assert_eq!(status, 505);
+    assert_eq!(text, "This port serves gRPC, over HTTP/2 only.\n");
+}
+
+#[tokio::test]
+async fn a_small_message_that_grows_beyond_the_bound_is_too_large() {
+    let facade = Facade::start().await;
+
+    let mut client = facade.client().send_compressed(CompressionEncoding::Gzip);
+    let status = client
+        .get_group_info(group(&"a".repeat(1 << 20)))
+        .await
+        .unwrap_err();
+
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(own_reason(&status), "INVALID_REQUEST");
 }
 
 #[tokio::test]

@@ -89,28 +89,18 @@ async fn a_gateway_that_has_no_answer_and_a_connection_that_breaks_are_unavailab
 #[tokio::test]
 async fn upstreams_own_wish_to_be_left_alone_is_passed_on() {
     let facade = Facade::start().await;
+    let (many, down) = (
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    );
     let cases = [
-        (
-            StatusCode::TOO_MANY_REQUESTS,
-            None,
-            Code::ResourceExhausted,
-            1_000,
-            "1",
-        ),
-        (
-            StatusCode::TOO_MANY_REQUESTS,
-            Some(3),
-            Code::ResourceExhausted,
-            3_000,
-            "3",
-        ),
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            Some(2),
-            Code::Unavailable,
-            2_000,
-            "2",
-        ),
+        (many, None, Code::ResourceExhausted, 1_000, "1"),
+        (many, Some(3), Code::ResourceExhausted, 3_000, "3"),
+        // At once is no answer to throttling, and never none to anything.
+        (many, Some(0), Code::ResourceExhausted, 1_000, "1"),
+        (many, Some(u32::MAX), Code::ResourceExhausted, 60_000, "60"),
+        (down, Some(2), Code::Unavailable, 2_000, "2"),
+        (down, Some(0), Code::Unavailable, 200, "1"),
     ];
 
     for (status, retry_after, code, milliseconds, seconds) in cases {

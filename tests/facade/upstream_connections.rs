@@ -4,7 +4,7 @@ use tonic::Code;
 
 use crate::{
     encryption::encrypted,
-    harness::{Facade, LOOPBACK, error_info, group, start_emulator},
+    harness::{Facade, error_info, group, start_emulator},
 };
 
 #[tokio::test]
