@@ -19,6 +19,7 @@ mod get_person_group_info;
 mod harness;
 mod health;
 mod probe;
+mod readme;
 mod reflection;
 mod secrets;
 mod shutdown;

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestAGroupIsShown(t *testing.T) {
+	address := serve(t)
+
+	if err := show(address, "aaa"); err != nil {
+		t.Fatal(explain(err))
+	}
+}
+
+func TestAnErrorIsExplained(t *testing.T) {
+	address := serve(t)
+
+	text := explain(show(address, "zzz"))
+
+	want := "NotFound: InvalidParameterValue.GroupIdNotExist: The group ID does not exist.\n" +
+		"reason: iai.tencentcloudapi.com/INVALID_PARAMETER_VALUE_GROUP_ID_NOT_EXIST"
+	if text != want {
+		t.Fatalf("got:\n%s\nwant:\n%s", text, want)
+	}
+}
+
+func TestADelayIsExplained(t *testing.T) {
+	address := serve(t, "[[faults]]\nrefuse = { code = \"RequestLimitExceeded\" }\ntimes = 100\n")
+
+	text := explain(show(address, "aaa"))
+
+	if !strings.HasPrefix(text, "ResourceExhausted: ") || !strings.Contains(text, "\ntry again in 1s\n") {
+		t.Fatal(text)
+	}
+}
+
+// serve starts the service before an emulator, with the given fixtures if there are any, and returns
+// where it listens. It is stopped at the end of the test, and must end well.
+func serve(t *testing.T, fixtures ...string) string {
+	t.Helper()
+	arguments := []string{"serve", "--emulate", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"}
+	for _, text := range fixtures {
+		file := t.TempDir() + "/fixtures.toml"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		arguments = append(arguments, "--fixtures="+file)
+	}
+	program := exec.Command(os.Getenv("IAI_FACADE_BIN"), append(arguments, "--log-format=json")...)
+	log, err := program.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+
+	lines := bufio.NewScanner(log)
+	for lines.Scan() {
+		var line struct {
+			Message string `json:"message"`
+			Address string `json:"grpc.address"`
+		}
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Message == "listening" {
+			t.Cleanup(func() { stop(t, program, log) })
+			return line.Address
+		}
+	}
+	t.Fatal("the program ended before it listened")
+	return ""
+}
+
+func stop(t *testing.T, program *exec.Cmd, log io.Reader) {
+	if err := program.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.Copy(io.Discard, log); err != nil {
+		t.Error(err)
+	}
+	if err := program.Wait(); err != nil {
+		t.Error(err)
+	}
+}
