@@ -17,15 +17,18 @@ use crate::deadline::Deadline;
 #[derive(Debug)]
 pub struct Context {
     deadline: Deadline,
+    is_repetition: bool,
     attempts: AtomicU32,
     subject: OnceLock<Subject>,
 }
 
 impl Context {
-    /// Returns the context of a call for which nothing has been done yet.
-    pub fn new(deadline: Deadline) -> Self {
+    /// Returns the context of a call for which nothing has been done yet, and which repeats an
+    /// earlier one or not.
+    pub fn new(deadline: Deadline, is_repetition: bool) -> Self {
         Self {
             deadline,
+            is_repetition,
             attempts: AtomicU32::new(0),
             subject: OnceLock::new(),
         }
@@ -34,6 +37,11 @@ impl Context {
     /// Returns the moment by which the call must be answered.
     pub fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    /// Tells whether the caller, or a proxy of its, has made this call before.
+    pub fn is_repetition(&self) -> bool {
+        self.is_repetition
     }
 
     /// Returns how often upstream has been asked for this call.

@@ -6,9 +6,13 @@
 mod environment;
 mod mounted_files;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
 
 use crate::config;
 
@@ -74,6 +78,15 @@ impl Credential {
     }
 }
 
+/// For telling whether a credential was replaced, by whoever has both.
+impl PartialEq for Credential {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret_id == other.secret_id
+            && self.secret_key() == other.secret_key()
+            && self.token() == other.token()
+    }
+}
+
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credential(..)")
@@ -102,20 +115,18 @@ fn check(part: &'static str, text: &str) -> Result<(), InvalidPart> {
     }
 }
 
+/// Reads a credential anew from wherever it comes from.
+type Source = dyn Fn() -> Result<Credential, Unavailable> + Send + Sync;
+
 /// Hands out the credential to sign with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Credentials {
-    current: Arc<Credential>,
+    current: Arc<RwLock<Arc<Credential>>>,
+    /// Locked while it is read, so that many calls that fail together read it once.
+    source: Arc<Mutex<Box<Source>>>,
 }
 
 impl Credentials {
-    /// Returns credentials that are always `credential`.
-    pub fn fixed(credential: Credential) -> Self {
-        Self {
-            current: Arc::new(credential),
-        }
-    }
-
     /// Asks the sources in order, files before the environment, which `variable` reads.
     ///
     /// # Errors
@@ -123,33 +134,85 @@ impl Credentials {
     /// Fails if a source is broken, and if none has anything to offer. The error says of each
     /// source what it looked at and what it found.
     pub fn load(
-        settings: &config::Credentials,
-        variable: impl Fn(&str) -> Option<String>,
+        settings: config::Credentials,
+        variable: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, Unavailable> {
-        let mut report = Vec::new();
-        for (source, answer) in [
-            (mounted_files::NAME, mounted_files::read(settings)),
-            (environment::NAME, environment::read(variable)),
-        ] {
-            match answer {
-                Ok(credential) => {
-                    tracing::info!(source, "credential found");
-                    return Ok(Self::fixed(credential));
-                }
-                Err(NotOffered::Broken(reason)) => {
-                    report.push(format!("{source}: {reason}"));
-                    break;
-                }
-                Err(NotOffered::Nothing(reason)) => report.push(format!("{source}: {reason}")),
-            }
-        }
-        Err(Unavailable { report })
+        Self::from_source(move || chain(&settings, &variable))
+    }
+
+    /// Returns credentials that come from `source`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the source does.
+    pub fn from_source(
+        source: impl Fn() -> Result<Credential, Unavailable> + Send + Sync + 'static,
+    ) -> Result<Self, Unavailable> {
+        let credential = source()?;
+        Ok(Self {
+            current: Arc::new(RwLock::new(Arc::new(credential))),
+            source: Arc::new(Mutex::new(Box::new(source))),
+        })
     }
 
     /// Returns the credential to sign with now.
     pub fn current(&self) -> Arc<Credential> {
-        Arc::clone(&self.current)
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Reads the source anew, since upstream does not accept `refused`, and tells whether there is
+    /// another credential now. A source that cannot be read changes nothing.
+    pub async fn renew(&self, refused: &Arc<Credential>) -> bool {
+        let source = self.source.lock().await;
+        if *self.current() != **refused {
+            return true;
+        }
+        // Files are small, and read once for all calls that fail together.
+        match source() {
+            Ok(credential) if credential != **refused => {
+                tracing::info!("the credential was replaced by another of its source");
+                let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+                *current = Arc::new(credential);
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                tracing::warn!(%error, "the credential that upstream refuses is kept");
+                false
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// Asks the sources in order.
+fn chain(
+    settings: &config::Credentials,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Credential, Unavailable> {
+    let mut report = Vec::new();
+    for (source, answer) in [
+        (mounted_files::NAME, mounted_files::read(settings)),
+        (environment::NAME, environment::read(variable)),
+    ] {
+        match answer {
+            Ok(credential) => {
+                tracing::debug!(source, "credential found");
+                return Ok(credential);
+            }
+            Err(NotOffered::Broken(reason)) => {
+                report.push(format!("{source}: {reason}"));
+                break;
+            }
+            Err(NotOffered::Nothing(reason)) => report.push(format!("{source}: {reason}")),
+        }
+    }
+    Err(Unavailable { report })
 }
 
 /// Tells whether the environment, which `variable` reads, holds anything of a credential.

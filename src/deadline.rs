@@ -50,6 +50,11 @@ impl Deadline {
         self.at
     }
 
+    /// Returns how much time is left.
+    pub fn remaining(self, now: Instant) -> Duration {
+        self.at.saturating_duration_since(now)
+    }
+
     /// Returns who set it.
     pub fn bound(self) -> Bound {
         self.bound

@@ -15,12 +15,12 @@ use iai_facade::{
     chain::chain,
     clock::Clock,
     config::{self, EmulateArgs, Problems, ServeArgs},
-    credentials::{self, Credential, Credentials},
+    credentials::{self, Credential, Credentials, Unavailable},
     emulator::{Emulator, Fixtures},
     probe::{Outcome, ProbeArgs, probe},
     server::{Server, shutdown},
     telemetry::LogControl,
-    upstream::{Client, Transport},
+    upstream::Client,
 };
 
 /// Bad settings, as `sysexits.h` numbers it.
@@ -117,10 +117,13 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     // Dropped at the end, which stops it.
     let (_emulator, credentials) = match settings.emulation.take() {
         Some(emulation) => emulated(emulation.fixtures, &mut settings.upstream).await?,
-        None => (None, Credentials::load(&settings.credentials, variable)?),
+        None => (
+            None,
+            Credentials::load(settings.credentials.clone(), variable)?,
+        ),
     };
-    let transport = Transport::new(&settings.upstream, credentials, Clock::system())?;
-    let server = Server::bind(&settings, Client::new(transport), Some(log_control)).await?;
+    let client = Client::new(&settings.upstream, credentials, Clock::system())?;
+    let server = Server::bind(&settings, client, Some(log_control)).await?;
 
     let addresses = server.addresses();
     tracing::info!(
@@ -151,12 +154,16 @@ async fn emulated(
     }
     upstream.endpoint = emulator.endpoint().parse()?;
     upstream.use_proxy = false;
-    let credential = Credential::new(
-        account.secret_id().to_owned(),
-        account.secret_key().to_owned(),
-        account.token().map(str::to_owned),
-    )?;
-    Ok((Some(emulator), Credentials::fixed(credential)))
+    let credentials = Credentials::from_source(move || {
+        let parts = [account.secret_id(), account.secret_key()].map(str::to_owned);
+        let [secret_id, secret_key] = parts;
+        Credential::new(secret_id, secret_key, account.token().map(str::to_owned)).map_err(
+            |error| Unavailable {
+                report: vec![format!("--fixtures: {error}")],
+            },
+        )
+    })?;
+    Ok((Some(emulator), credentials))
 }
 
 async fn emulate(args: EmulateArgs) -> Result<(), Box<dyn Error>> {

@@ -4,6 +4,9 @@
 
 pub mod envelope;
 pub mod error_code;
+pub mod retry;
+
+mod clock_offset;
 mod failure;
 mod tls;
 mod transport;
@@ -11,12 +14,14 @@ mod transport;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
-pub use self::{
-    envelope::Refusal,
-    transport::{BuildError, Transport},
+pub use self::{envelope::Refusal, transport::BuildError};
+use self::{
+    retry::{Budget, Decision, Progress},
+    transport::Transport,
 };
-use crate::context::Context;
+use crate::{clock::Clock, config, context::Context, credentials::Credentials};
 
 /// One call to make: an action and its parameters as JSON.
 ///
@@ -42,25 +47,87 @@ pub struct Reply {
 #[derive(Debug)]
 pub struct Client {
     transport: Transport,
+    credentials: Credentials,
+    budget: Budget,
+    max_attempts: u32,
 }
 
 impl Client {
-    /// Returns a client that sends its calls by `transport`.
-    pub fn new(transport: Transport) -> Self {
-        Self { transport }
+    /// Returns a client that signs with what `credentials` hands out, at the time of `clock`.
+    ///
+    /// Nothing is sent before the first call.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is nothing by which the endpoint could be trusted.
+    pub fn new(
+        settings: &config::Upstream,
+        credentials: Credentials,
+        clock: Clock,
+    ) -> Result<Self, BuildError> {
+        Ok(Self {
+            transport: Transport::new(settings, clock)?,
+            credentials,
+            budget: Budget::new(Instant::now()),
+            max_attempts: settings.max_attempts,
+        })
     }
 
-    /// Makes `call`.
+    /// Makes `call`, with as many attempts as help and are allowed.
     ///
     /// Whoever waits ends the wait at the context's deadline by dropping the future, which ends
     /// everything under way for the call.
     ///
     /// # Errors
     ///
-    /// Fails if no attempt brought an answer of the documented form that is not a refusal.
+    /// Fails with the error of the last attempt.
     pub async fn call(&self, call: &Call, context: &Context) -> Result<Reply, Error> {
-        context.count_attempt();
-        self.transport.exchange(call).await
+        // Whoever repeats a call upstream of us would multiply our repetitions by its own.
+        let max_attempts = if context.is_repetition() {
+            1
+        } else {
+            self.max_attempts
+        };
+        self.budget.deposit(Instant::now());
+        let mut is_mended = false;
+        loop {
+            let credential = self.credentials.current();
+            context.count_attempt();
+            let error = match self.transport.exchange(call, &credential).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            let progress = Progress {
+                attempts: context.attempts(),
+                max_attempts,
+                is_mended,
+                remaining: context.deadline().remaining(Instant::now()),
+            };
+            let decision = retry::decide(&error, progress, fastrand::f64());
+            tracing::debug!(attempt = progress.attempts, %error, ?decision, "an attempt failed");
+
+            let is_tried_again = match decision {
+                Decision::GiveUp => false,
+                Decision::CorrectClock => {
+                    is_mended = true;
+                    self.transport.correct_clock(&error)
+                }
+                Decision::RenewCredential => {
+                    is_mended = true;
+                    self.credentials.renew(&credential).await
+                }
+                Decision::Wait(pause) => {
+                    let is_affordable = self.budget.withdraw(Instant::now());
+                    if is_affordable {
+                        tokio::time::sleep(pause).await;
+                    }
+                    is_affordable
+                }
+            };
+            if !is_tried_again {
+                return Err(error);
+            }
+        }
     }
 }
 

@@ -42,6 +42,16 @@ pub(super) struct UpstreamArgs {
     #[arg(long, env = "IAI_FACADE_UPSTREAM_CA", value_name = "FILE")]
     upstream_ca: Option<String>,
 
+    /// How often a call is tried at most, while its deadline allows: from 1, which is never again,
+    /// to 10
+    #[arg(
+        long,
+        env = "IAI_FACADE_MAX_ATTEMPTS",
+        value_name = "N",
+        default_value = "3"
+    )]
+    max_attempts: String,
+
     /// How long connecting may take, from 1ms to 1m
     #[arg(
         long,
@@ -81,6 +91,8 @@ pub struct Upstream {
     pub language: HeaderValue,
     /// Authorities to trust beside those of the machine.
     pub certificate_authorities: Vec<CertificateDer<'static>>,
+    /// How often a call is tried at most.
+    pub max_attempts: u32,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long a connection is kept without calls.
@@ -112,6 +124,9 @@ impl UpstreamArgs {
         let certificate_authorities = problems.take("upstream-ca", authorities);
         let language = problems.take("language", language(&self.language));
 
+        let max_attempts = parsed::number(&self.max_attempts, 1..=10);
+        let max_attempts = problems.take("max-attempts", max_attempts);
+
         let bounds = Duration::from_millis(1)..=Duration::from_secs(60);
         let connect_timeout = parsed::duration(&self.upstream_connect_timeout, bounds);
         let connect_timeout = problems.take("upstream-connect-timeout", connect_timeout);
@@ -129,6 +144,7 @@ impl UpstreamArgs {
             region: region?,
             language: language?,
             certificate_authorities: certificate_authorities?,
+            max_attempts: max_attempts?,
             connect_timeout: connect_timeout?,
             idle_timeout: idle_timeout?,
             max_response_bytes: max_response_bytes?,

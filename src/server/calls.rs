@@ -57,7 +57,7 @@ impl Calls {
         }
         let arrival = Instant::now();
         let deadline = Deadline::new(arrival, timeout(request.headers()), self.max_call_time);
-        let context = Arc::new(Context::new(deadline));
+        let context = Arc::new(Context::new(deadline, is_repetition(request.headers())));
 
         if AUXILIARY.contains(&request.uri().path()) {
             let mut response = self.bounded(request, &context).await;
@@ -168,6 +168,14 @@ fn refusal_of_protocol(request: &Request<Incoming>) -> Option<Response<Body>> {
 
 fn timeout(headers: &HeaderMap) -> Option<Duration> {
     deadline::parse_grpc_timeout(headers.get("grpc-timeout")?.to_str().ok()?)
+}
+
+/// Tells whether a client that counts its attempts from 0, or an Envoy that counts them from 1, has
+/// made this call before.
+fn is_repetition(headers: &HeaderMap) -> bool {
+    let count = |name| headers.get(name)?.to_str().ok()?.parse::<u32>().ok();
+    count("grpc-previous-rpc-attempts").is_some_and(|attempts| attempts > 0)
+        || count("x-envoy-attempt-count").is_some_and(|attempts| attempts > 1)
 }
 
 /// Takes the caller's name for a call, or makes one.

@@ -16,6 +16,7 @@ pub(super) fn refusal(refusal: &Refusal, subject: &Subject) -> Refusal {
         code: token(&subject.redact(&refusal.code), MAX_CODE),
         message: bounded(&subject.redact(&refusal.message), MAX_MESSAGE).to_owned(),
         request_id: request_id(&refusal.request_id),
+        server_time: refusal.server_time,
         retry_after: refusal.retry_after,
     }
 }
@@ -58,7 +59,7 @@ mod tests {
             code: "Code\n\u{4eba}alice".to_owned(),
             message,
             request_id: "\u{4eba}".repeat(100),
-            retry_after: None,
+            ..Refusal::default()
         };
 
         let passed_on = refusal(&received, &subject);

@@ -7,12 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
+use time::UtcDateTime;
 
 use super::Reply;
 use crate::json::{self, Malformed, Object};
 
 /// An answer that says no.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Refusal {
     /// The error code, such as `InvalidParameterValue.GroupIdNotExist`.
     pub code: String,
@@ -20,6 +21,8 @@ pub struct Refusal {
     pub message: String,
     /// Upstream's id of the call, or empty.
     pub request_id: String,
+    /// When upstream answered, by its own clock.
+    pub server_time: Option<UtcDateTime>,
     /// For how long upstream asks to be left alone.
     pub retry_after: Option<Duration>,
 }
@@ -66,7 +69,7 @@ pub fn open(body: &Bytes) -> Result<Opened, NotAnEnvelope> {
             code: error.code,
             message: error.message.unwrap_or_default(),
             request_id,
-            retry_after: None,
+            ..Refusal::default()
         }));
     }
     if request_id.is_empty() {
@@ -159,7 +162,7 @@ mod tests {
                 code: "A.B".to_owned(),
                 message: message.to_owned(),
                 request_id: request_id.to_owned(),
-                retry_after: None,
+                ..Refusal::default()
             };
             assert_eq!(opened, Opened::Refused(refusal), "{inside}");
         }

@@ -10,12 +10,14 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, RETRY_AFTER},
 };
 use reqwest::{Response, Url};
+use time::UtcDateTime;
 
 use super::{
     Call, Error, Refusal, Reply,
+    clock_offset::{ClockOffset, server_time},
     envelope::{self, Opened},
     failure, tls,
 };
@@ -23,7 +25,7 @@ use crate::{
     chain::chain,
     clock::Clock,
     config,
-    credentials::{Credential, Credentials},
+    credentials::Credential,
     signature::{CanonicalRequest, Scope, SigningKey, StringToSign, authorization, hashed},
 };
 
@@ -49,15 +51,15 @@ const X_TC_TOKEN: HeaderName = HeaderName::from_static("x-tc-token");
 const X_TC_VERSION: HeaderName = HeaderName::from_static("x-tc-version");
 
 /// Sends calls to one endpoint, over connections that it keeps.
-pub struct Transport {
+pub(super) struct Transport {
     http: reqwest::Client,
     url: Url,
     host: String,
     /// The headers that are the same for every call.
     headers: HeaderMap,
     max_response_bytes: u64,
-    credentials: Credentials,
     clock: Clock,
+    clock_offset: ClockOffset,
     signing_key: KeptSigningKey,
     /// The actions that upstream has announced to withdraw.
     deprecated: Mutex<BTreeSet<&'static str>>,
@@ -76,18 +78,12 @@ pub enum BuildError {
 }
 
 impl Transport {
-    /// Returns a transport that signs with what `credentials` hands out, at the time of `clock`.
-    ///
-    /// Nothing is sent before the first call.
+    /// Returns a transport that signs at the time of `clock`.
     ///
     /// # Errors
     ///
-    /// Fails if there is no authority to trust, or the given one cannot be read.
-    pub fn new(
-        settings: &config::Upstream,
-        credentials: Credentials,
-        clock: Clock,
-    ) -> Result<Self, BuildError> {
+    /// Fails if there is no authority to trust.
+    pub(super) fn new(settings: &config::Upstream, clock: Clock) -> Result<Self, BuildError> {
         // HTTP/1.1 only: no document of the vendor's mentions HTTP/2, and a connection for each
         // call under way keeps one stalled answer from holding up the others.
         let mut http = reqwest::Client::builder()
@@ -107,24 +103,27 @@ impl Transport {
             headers: constant_headers(settings),
             host,
             max_response_bytes: settings.max_response_bytes,
-            credentials,
             clock,
+            clock_offset: ClockOffset::default(),
             signing_key: KeptSigningKey::default(),
             deprecated: Mutex::default(),
         })
     }
 
-    /// Makes one attempt at `call`.
+    /// Makes one attempt at `call`, signed with `credential`.
     ///
     /// # Errors
     ///
     /// Fails if no whole answer comes back, if it is not the documented one, and if it is a refusal.
-    pub async fn exchange(&self, call: &Call) -> Result<Reply, Error> {
-        let credential = self.credentials.current();
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        credential: &Arc<Credential>,
+    ) -> Result<Reply, Error> {
         let response = self
             .http
             .post(self.url.clone())
-            .headers(self.signed_headers(call, &credential))
+            .headers(self.signed_headers(call, credential))
             .body(call.parameters.clone())
             .send()
             .await
@@ -132,6 +131,7 @@ impl Transport {
 
         let status = response.status();
         let retry_after = retry_after(response.headers());
+        let date = date(response.headers());
         let reason = match self.read(response).await {
             Ok(body) => match envelope::open(&body) {
                 Ok(Opened::Replied {
@@ -146,6 +146,7 @@ impl Transport {
                         code: credential.redact(&refusal.code),
                         message: credential.redact(&refusal.message),
                         request_id: credential.redact(&refusal.request_id),
+                        server_time: date.or_else(|| server_time(&refusal.message)),
                         retry_after,
                     }));
                 }
@@ -165,8 +166,21 @@ impl Transport {
         Err(failure::of_status(status, retry_after, &reason))
     }
 
+    /// Learns the time from a refusal for a signature of the wrong time, and tells whether the next
+    /// signature will carry another.
+    pub(super) fn correct_clock(&self, error: &Error) -> bool {
+        let Error::Refused(Refusal {
+            server_time: Some(theirs),
+            ..
+        }) = error
+        else {
+            return false;
+        };
+        self.clock_offset.learn(self.clock.now(), *theirs)
+    }
+
     fn signed_headers(&self, call: &Call, credential: &Arc<Credential>) -> HeaderMap {
-        let now = self.clock.now();
+        let now = self.clock_offset.corrected(self.clock.now());
         let scope = Scope::new(now, SERVICE);
         let signed = [("content-type", JSON), ("host", &self.host)];
         let request = CanonicalRequest::new("POST", "", &signed, &hashed(&call.parameters));
@@ -260,6 +274,12 @@ fn sensitive(text: &str) -> HeaderValue {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u32 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds.into()))
+}
+
+/// Reads when upstream answered, by its own clock.
+fn date(headers: &HeaderMap) -> Option<UtcDateTime> {
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    Some(UtcDateTime::from(date))
 }
 
 /// The key of the credential in use, derived once for a UTC day.

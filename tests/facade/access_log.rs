@@ -47,7 +47,8 @@ async fn the_level_tells_whose_fault_it_is_and_the_cause_is_for_the_log_alone() 
         r#"refuse = { code = "FailedOperation.ServerError" }"#,
         r#"refuse = { code = "InvalidParameterValue" }"#,
     ]);
-    let flags = ["--emulate", "--fixtures", fixtures.path().to_str().unwrap()];
+    let path = fixtures.path().to_str().unwrap();
+    let flags = ["--emulate", "--fixtures", path, "--max-attempts", "1"];
     let (mut program, addresses) = Program::serve(&flags, &[]).await;
 
     for (level, code) in [

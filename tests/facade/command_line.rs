@@ -12,6 +12,7 @@ async fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
         ("--endpoint", "iai.tencentcloudapi.com"),
         ("--region", "ap guangzhou"),
         ("--language", "de-DE"),
+        ("--max-attempts", "0"),
         ("--upstream-connect-timeout", "0s"),
         ("--upstream-idle-timeout", "1h"),
         ("--max-upstream-response-bytes", "1GiB"),

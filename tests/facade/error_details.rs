@@ -11,7 +11,7 @@ use crate::harness::{Facade, error_info, group, person, text};
 
 #[tokio::test]
 async fn every_code_has_the_status_of_the_policy_on_both_operations() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let (mut groups, mut persons) = (facade.client(), facade.client());
 
     for row in include_str!("../data/error_codes.csv").lines().skip(1) {
@@ -46,7 +46,7 @@ async fn every_code_has_the_status_of_the_policy_on_both_operations() {
 
 #[tokio::test]
 async fn throttling_and_conflict_and_passing_failures_carry_one_delay_in_three_forms() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let cases = [
         ("RequestLimitExceeded", Code::ResourceExhausted, 1_000, "1"),
         ("FailedOperation.ConflictOperation", Code::Aborted, 500, "1"),
@@ -75,7 +75,7 @@ async fn throttling_and_conflict_and_passing_failures_carry_one_delay_in_three_f
 
 #[tokio::test]
 async fn faults_of_this_side_drain_a_callers_retry_throttling_and_its_own_mistakes_do_not() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let cases = [
         ("InternalError", Some("-1")),
         ("AuthFailure.SignatureFailure", Some("-1")),
@@ -102,7 +102,7 @@ async fn faults_of_this_side_drain_a_callers_retry_throttling_and_its_own_mistak
 
 #[tokio::test]
 async fn a_bad_field_is_named_if_the_request_has_it() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let cases = [
         ("InvalidParameterValue.PersonIdIllegal", Some("person_id")),
         ("InvalidParameterValue.LimitExceed", Some("limit")),
@@ -125,7 +125,7 @@ async fn a_bad_field_is_named_if_the_request_has_it() {
 
 #[tokio::test]
 async fn the_account_its_policy_and_states_are_preconditions_and_quotas_are_quotas() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
 
     let (_, details) = refused(&facade, "ResourceUnavailable.InArrears").await;
     assert_eq!(
@@ -156,7 +156,7 @@ async fn the_account_its_policy_and_states_are_preconditions_and_quotas_are_quot
 
 #[tokio::test]
 async fn a_thing_that_the_request_does_not_name_is_not_found_without_a_name() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
 
     let (_, details) = refused(&facade, "InvalidParameterValue.GroupIdNotExist").await;
     let resource = details.resource_info().unwrap();
@@ -175,7 +175,7 @@ async fn a_thing_that_the_request_does_not_name_is_not_found_without_a_name() {
 
 #[tokio::test]
 async fn upstreams_words_reach_a_caller_who_can_act_on_them_without_ids_and_no_other() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let words = "person 2001 of AKIDEMULATOR";
     let cases = [
         (
@@ -203,7 +203,7 @@ async fn upstreams_words_reach_a_caller_who_can_act_on_them_without_ids_and_no_o
 
 #[tokio::test]
 async fn whatever_upstream_says_the_details_stay_below_2_kib_as_they_are_sent() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let codes = [
         "InvalidParameterValue.PersonIdNotExist",
         "ResourceUnavailable.InArrears",

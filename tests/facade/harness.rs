@@ -20,7 +20,7 @@ use iai_facade::{
         face_recognition_service_client::FaceRecognitionServiceClient,
     },
     server::{Addresses, Server},
-    upstream::{Client, Transport},
+    upstream::Client,
 };
 use serde_json::Value;
 use tokio::{
@@ -60,6 +60,11 @@ impl Facade {
         Self::start_with(&[]).await
     }
 
+    /// Starts the service as the plain translation, which tries nothing twice.
+    pub(crate) async fn start_plain() -> Self {
+        Self::start_with(&["--max-attempts", "1"]).await
+    }
+
     /// Starts the service with the given flags of `serve`.
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
         let emulator = start_emulator().await;
@@ -71,10 +76,8 @@ impl Facade {
     /// for whoever wants it.
     pub(crate) async fn start_before(emulator: Emulator, flags: &[&str]) -> Self {
         let settings = settings(flags);
-        let transport = Transport::new(&settings.upstream, credentials(), Clock::system()).unwrap();
-        let server = Server::bind(&settings, Client::new(transport), None)
-            .await
-            .unwrap();
+        let client = Client::new(&settings.upstream, credentials(), Clock::system()).unwrap();
+        let server = Server::bind(&settings, client, None).await.unwrap();
         let addresses = server.addresses();
         let (shutdown, told) = oneshot::channel();
         let running = tokio::spawn(server.run(async { drop(told.await) }));
@@ -173,10 +176,13 @@ pub(crate) async fn start_emulator() -> Emulator {
 
 /// Returns the credential that emulators accept.
 pub(crate) fn credentials() -> Credentials {
-    let account = Account::default();
-    let parts = [account.secret_id(), account.secret_key()].map(str::to_owned);
-    let [secret_id, secret_key] = parts;
-    Credentials::fixed(Credential::new(secret_id, secret_key, None).unwrap())
+    let credential = || {
+        let account = Account::default();
+        let parts = [account.secret_id(), account.secret_key()].map(str::to_owned);
+        let [secret_id, secret_key] = parts;
+        Ok(Credential::new(secret_id, secret_key, None).unwrap())
+    };
+    Credentials::from_source(credential).unwrap()
 }
 
 /// Returns the settings that flags of `serve` make, on free ports.

@@ -83,9 +83,7 @@ async fn every_code_has_the_status_and_the_delay_that_are_written_for_its_class(
         let row = rows.iter().find(|row| row[0] == class).unwrap();
         let refusal = Refusal {
             code: refused.to_owned(),
-            message: String::new(),
-            request_id: String::new(),
-            retry_after: None,
+            ..Refusal::default()
         };
         let status = Failure::Upstream(Error::Refused(refusal)).into_status(&context());
 
@@ -158,7 +156,10 @@ fn retry(status: &Status) -> String {
 
 /// Returns the context of a call that has all fields there are.
 fn context() -> Context {
-    let context = Context::new(Deadline::new(Instant::now(), None, Duration::from_secs(1)));
+    let context = Context::new(
+        Deadline::new(Instant::now(), None, Duration::from_secs(1)),
+        false,
+    );
     let fields = &["person_id", "offset", "limit"];
     context.set_subject(Subject {
         action: "GetPersonGroupInfo",

@@ -59,7 +59,7 @@ async fn what_is_not_an_answer_is_upstreams_fault_and_lasts() {
 
 #[tokio::test]
 async fn a_gateway_that_has_no_answer_and_a_connection_that_breaks_are_unavailable() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let faults = [
         ("502 with a page", html(StatusCode::BAD_GATEWAY)),
         ("503 with a page", html(StatusCode::SERVICE_UNAVAILABLE)),
@@ -88,7 +88,7 @@ async fn a_gateway_that_has_no_answer_and_a_connection_that_breaks_are_unavailab
 
 #[tokio::test]
 async fn upstreams_own_wish_to_be_left_alone_is_passed_on() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let (many, down) = (
         StatusCode::TOO_MANY_REQUESTS,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -122,7 +122,7 @@ async fn upstreams_own_wish_to_be_left_alone_is_passed_on() {
 
 #[tokio::test]
 async fn an_envelope_counts_at_any_http_status() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let refusal = r#"{"Response":{"Error":{"Code":"InvalidParameterValue.GroupIdNotExist",
         "Message":"no"},"RequestId":"r"}}"#;
     let answer = r#"{"Response":{"GroupId":"aaa","RequestId":"r"}}"#;
@@ -143,7 +143,7 @@ async fn an_envelope_counts_at_any_http_status() {
 
 #[tokio::test]
 async fn answers_are_read_with_the_tolerance_that_the_vendors_editions_call_for() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
     let group_num = [(r"3", Some(3)), (r#""3""#, Some(3)), ("null", None)];
 
     for (written, expected) in group_num {
@@ -176,7 +176,7 @@ async fn nobody_at_the_endpoint_is_unavailable() {
     ];
 
     for endpoint in endpoints {
-        let flags = ["--endpoint", &endpoint];
+        let flags = ["--endpoint", &endpoint, "--max-attempts", "1"];
         let facade = Facade::start_before(start_emulator().await, &flags).await;
         let status = facade
             .client()

@@ -106,7 +106,7 @@ async fn a_secret_that_upstream_does_not_accept_is_not_the_callers_fault() {
 
 #[tokio::test]
 async fn a_clock_that_is_an_hour_off_is_not_the_callers_fault() {
-    let facade = Facade::start().await;
+    let facade = Facade::start_plain().await;
 
     for offset in [-3_600, 3_600] {
         facade.emulator.offset_clock(offset);
