@@ -9,6 +9,7 @@ mod preface;
 mod readiness;
 mod routes;
 
+pub mod metadata;
 pub mod shutdown;
 
 use std::{future::Future, io, net::SocketAddr, panic::resume_unwind};

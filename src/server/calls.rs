@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    HeaderValue, Method, Request, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
 };
 use http_body_util::BodyExt;
@@ -13,15 +13,8 @@ use tonic::{Code, Status, body::Body, service::Routes};
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use super::{access_log::AccessLog, peer::Peer};
-use crate::{
-    context::Context,
-    deadline::{self, Deadline},
-    service::Failure,
-};
-
-/// The header by which callers and operators name a call.
-const X_REQUEST_ID: &str = "x-request-id";
+use super::{access_log::AccessLog, metadata, peer::Peer};
+use crate::{context::Context, deadline::Deadline, service::Failure};
 
 /// Methods that are asked about the service itself. They are not in the log, and NOT_FOUND is theirs
 /// to say.
@@ -56,8 +49,15 @@ impl Calls {
             return refusal;
         }
         let arrival = Instant::now();
-        let deadline = Deadline::new(arrival, timeout(request.headers()), self.max_call_time);
-        let context = Arc::new(Context::new(deadline, is_repetition(request.headers())));
+        let deadline = Deadline::new(
+            arrival,
+            metadata::timeout(request.headers()),
+            self.max_call_time,
+        );
+        let context = Arc::new(Context::new(
+            deadline,
+            metadata::is_repetition(request.headers()),
+        ));
 
         if AUXILIARY.contains(&request.uri().path()) {
             let mut response = self.bounded(request, &context).await;
@@ -65,7 +65,7 @@ impl Calls {
             return response;
         }
 
-        let request_id = request_id(request.headers());
+        let request_id = metadata::request_id(request.headers());
         let access_log = Arc::clone(&self.access_log);
         let line = access_log.open(&request, &request_id, peer, &context, arrival);
         let in_progress = peer.call();
@@ -75,7 +75,9 @@ impl Calls {
             .instrument(line.span())
             .await;
         complete(&mut response, &context, None);
-        response.headers_mut().insert(X_REQUEST_ID, request_id);
+        response
+            .headers_mut()
+            .insert(metadata::X_REQUEST_ID, request_id);
         line.close(&response);
         // In progress until it is sent, which is when it is dropped.
         response.map(|body| {
@@ -164,30 +166,4 @@ fn refusal_of_protocol(request: &Request<Incoming>) -> Option<Response<Body>> {
             .insert(ALLOW, HeaderValue::from_static("POST"));
     }
     Some(refusal)
-}
-
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    deadline::parse_grpc_timeout(headers.get("grpc-timeout")?.to_str().ok()?)
-}
-
-/// Tells whether a client that counts its attempts from 0, or an Envoy that counts them from 1, has
-/// made this call before.
-fn is_repetition(headers: &HeaderMap) -> bool {
-    let count = |name| headers.get(name)?.to_str().ok()?.parse::<u32>().ok();
-    count("grpc-previous-rpc-attempts").is_some_and(|attempts| attempts > 0)
-        || count("x-envoy-attempt-count").is_some_and(|attempts| attempts > 1)
-}
-
-/// Takes the caller's name for a call, or makes one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let is_usable = |id: &&HeaderValue| {
-        (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    };
-    let given = headers.get(X_REQUEST_ID).filter(is_usable).cloned();
-    given.unwrap_or_else(|| {
-        let mut text = uuid::Uuid::encode_buffer();
-        let text = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text);
-        #[expect(clippy::expect_used, reason = "hexadecimal digits and hyphens")]
-        HeaderValue::from_str(text).expect("a UUID")
-    })
 }

@@ -1,7 +1,7 @@
 //! `iai-facade call`, as somebody at a terminal sees it.
 
 use crate::{
-    encryption::encrypted,
+    encryption::Encrypted,
     harness::{Facade, errors, run},
 };
 
@@ -95,21 +95,17 @@ async fn an_error_is_readable_lines_on_standard_error_and_exit_code_1() {
 #[tokio::test]
 async fn a_server_with_tls_is_asked_with_its_authority() {
     let facade = Facade::start().await;
-    let (address, authority) = encrypted(facade.addresses.grpc, "localhost", "h2").await;
+    let tls = Encrypted::start(facade.addresses.grpc, "localhost", "h2").await;
     let flags = [
         "call",
         "get-group-info",
         "--group-id",
         "aaa",
         "--address",
-        &address,
+        &tls.endpoint,
     ];
 
-    let output = run(
-        &[&flags[..], &["--ca", authority.path().to_str().unwrap()]].concat(),
-        &[],
-    )
-    .await;
+    let output = run(&[&flags[..], &["--ca", tls.authority()]].concat(), &[]).await;
     assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
 
     let output = run(&flags, &[]).await;

@@ -2,9 +2,12 @@
 
 use std::{io::Write, net::SocketAddr, sync::Arc};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tempfile::NamedTempFile;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
@@ -12,50 +15,91 @@ use tokio_rustls::{
 
 use crate::harness::LOOPBACK;
 
-/// Puts TLS in front of `upstream`, with a certificate for `name` by an authority of its own,
-/// and for one protocol.
-///
-/// Returns the endpoint, and the file of the authority.
-pub(crate) async fn encrypted(
-    upstream: SocketAddr,
-    name: &str,
-    protocol: &str,
-) -> (String, NamedTempFile) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new([name.to_owned()]).unwrap();
-    let certificate = params.signed_by(&key, &authority).unwrap();
+/// A server that speaks TLS on this side, with a certificate by an authority of its own. Dropping it
+/// ends it.
+pub(crate) struct Encrypted {
+    /// Its URL.
+    pub(crate) endpoint: String,
+    authority: NamedTempFile,
+    _server: JoinSet<()>,
+}
 
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+impl Encrypted {
+    /// Stands before `upstream`, with a certificate for `name`, and for one protocol.
+    pub(crate) async fn start(upstream: SocketAddr, name: &str, protocol: &str) -> Self {
+        Self::start_with(
+            upstream,
+            protocol,
+            &mut CertificateParams::new([name.to_owned()]).unwrap(),
         )
-        .unwrap();
-    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                // A client that does not trust the certificate ends the handshake.
-                let Ok(mut stream) = acceptor.accept(stream).await else {
-                    return;
-                };
-                let mut upstream = TcpStream::connect(upstream).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
-            });
-        }
-    });
+        .await
+    }
 
-    let mut file = NamedTempFile::new().unwrap();
-    file.write_all(authority.pem().as_bytes()).unwrap();
-    (format!("https://localhost:{port}"), file)
+    /// Stands before `upstream`, with a certificate that was good once.
+    pub(crate) async fn start_expired(upstream: SocketAddr) -> Self {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+        Self::start_with(upstream, "http/1.1", &mut params).await
+    }
+
+    /// Returns the file of the authority.
+    pub(crate) fn authority(&self) -> &str {
+        self.authority.path().to_str().unwrap()
+    }
+
+    async fn start_with(
+        upstream: SocketAddr,
+        protocol: &str,
+        params: &mut CertificateParams,
+    ) -> Self {
+        let mut of_authority = CertificateParams::default();
+        of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = KeyPair::generate().unwrap();
+        let authority = CertifiedIssuer::self_signed(of_authority, authority).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+
+        let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut server = JoinSet::new();
+        server.spawn(accept(
+            listener,
+            TlsAcceptor::from(Arc::new(config)),
+            upstream,
+        ));
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(authority.pem().as_bytes()).unwrap();
+        Self {
+            endpoint: format!("https://localhost:{port}"),
+            authority: file,
+            _server: server,
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, upstream: SocketAddr) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let acceptor = acceptor.clone();
+        connections.spawn(async move {
+            // A client that does not trust the certificate ends the handshake.
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let mut upstream = TcpStream::connect(upstream).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut upstream).await;
+        });
+    }
 }

@@ -40,8 +40,11 @@ use tonic::{
 };
 use tonic_types::{ErrorInfo, StatusExt};
 
-/// The path of a method.
+/// The paths of the methods.
 pub(crate) const GET_GROUP_INFO: &str = "/iaifacade.v1.FaceRecognitionService/GetGroupInfo";
+
+pub(crate) const GET_PERSON_GROUP_INFO: &str =
+    "/iaifacade.v1.FaceRecognitionService/GetPersonGroupInfo";
 
 /// Where everything in a test listens.
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -75,8 +78,18 @@ impl Facade {
     /// Starts the service with the given flags, which say where upstream is. The emulator is kept
     /// for whoever wants it.
     pub(crate) async fn start_before(emulator: Emulator, flags: &[&str]) -> Self {
+        Self::start_at(Clock::system(), credentials(), emulator, flags).await
+    }
+
+    /// Starts the service with a clock and with credentials of the test's own.
+    pub(crate) async fn start_at(
+        clock: Clock,
+        credentials: Credentials,
+        emulator: Emulator,
+        flags: &[&str],
+    ) -> Self {
         let settings = settings(flags);
-        let client = Client::new(&settings.upstream, credentials(), Clock::system()).unwrap();
+        let client = Client::new(&settings.upstream, credentials, clock).unwrap();
         let server = Server::bind(&settings, client, None).await.unwrap();
         let addresses = server.addresses();
         let (shutdown, told) = oneshot::channel();

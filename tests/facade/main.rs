@@ -8,17 +8,21 @@
 
 mod access_log;
 mod admin;
+mod attempts;
 mod call;
+mod clock;
 mod command_line;
 mod deadlines;
 mod documented_errors;
 mod encryption;
 mod error_details;
+mod faults;
 mod get_group_info;
 mod get_person_group_info;
 mod harness;
 mod health;
 mod probe;
+mod raw_upstream;
 mod readme;
 mod reflection;
 mod secrets;
