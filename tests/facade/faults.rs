@@ -2,7 +2,10 @@
 //!
 //! Each fault befalls every attempt, on both operations.
 
-use std::{future::Future, pin::Pin, time::Duration};
+mod answers;
+mod connections;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -13,13 +16,17 @@ use iai_facade::{
 use prost::Message;
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     runtime::Handle,
     task::{JoinSet, yield_now},
-    time::{Instant, interval, timeout},
+    time::{Instant, timeout},
 };
 use tonic::{Code, Status};
 
+use self::{
+    answers::{BODIES, REFUSALS, STATUSES},
+    connections::{CONNECTIONS, OK_HEAD},
+};
 use crate::{
     encryption::Encrypted,
     harness::{
@@ -46,172 +53,11 @@ const EXPIRED: Expected = Expected("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", 1);
 /// Throttling asks for a pause of a second, of which only one fits.
 const RATE_LIMITED: Expected = Expected("RESOURCE_EXHAUSTED", "RATE_LIMITED", 2);
 
-/// What a raw upstream does to a connection.
-type Serve = fn(TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>>;
-
-const OK_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
-
-const RAW: &[(&str, Serve, Expected)] = &[
-    (
-        "reset before the headers",
-        |mut stream| {
-            Box::pin(async move {
-                read_request(&mut stream).await;
-                reset(&stream);
-            })
-        },
-        UNREACHABLE,
-    ),
-    (
-        "reset in the headers",
-        |stream| Box::pin(async move { reset(&answer(stream, "HTTP/1.1 200 OK\r\ncont").await) }),
-        UNREACHABLE,
-    ),
-    (
-        "reset after the headers",
-        |stream| {
-            let head = format!("{OK_HEAD}content-length: 100\r\n\r\n");
-            Box::pin(async move { reset(&answer(stream, head).await) })
-        },
-        UNREACHABLE,
-    ),
-    (
-        "reset in the body",
-        |stream| {
-            let part = format!("{OK_HEAD}content-length: 100\r\n\r\n{{\"Resp");
-            Box::pin(async move { reset(&answer(stream, part).await) })
-        },
-        UNREACHABLE,
-    ),
-    (
-        "closed without a word",
-        |stream| Box::pin(async move { drop(answer(stream, "").await) }),
-        UNREACHABLE,
-    ),
-    (
-        "a body shorter than announced",
-        |stream| {
-            let part = format!("{OK_HEAD}content-length: 100\r\n\r\n{{}}");
-            Box::pin(async move { drop(answer(stream, part).await) })
-        },
-        UNREACHABLE,
-    ),
-    (
-        "a body longer than announced",
-        |stream| {
-            let body = r#"{"Response":{"GroupId":"aaa","GroupNum":1,"RequestId":"r"}}"#;
-            let longer = format!("{OK_HEAD}content-length: 20\r\n\r\n{body}");
-            Box::pin(async move { drop(answer(stream, longer).await) })
-        },
-        INVALID,
-    ),
-    (
-        "a hang before the headers",
-        |stream| Box::pin(async move { hold(answer(stream, "").await).await }),
-        EXPIRED,
-    ),
-    (
-        "a hang in the body",
-        |stream| {
-            let part = format!("{OK_HEAD}content-length: 100\r\n\r\n{{\"Resp");
-            Box::pin(async move { hold(answer(stream, part).await).await })
-        },
-        EXPIRED,
-    ),
-    (
-        "one byte a second",
-        |stream| Box::pin(trickle(stream)),
-        EXPIRED,
-    ),
-    (
-        "only informational answers",
-        |stream| {
-            let early = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(10);
-            Box::pin(async move { hold(answer(stream, early).await).await })
-        },
-        EXPIRED,
-    ),
-    (
-        "a body of 100 MB",
-        |stream| {
-            let head = format!("{OK_HEAD}content-length: 100000000\r\n\r\n");
-            Box::pin(async move { hold(answer(stream, head).await).await })
-        },
-        INVALID,
-    ),
-    (
-        "a body without end",
-        |stream| Box::pin(flood(stream, "\r\n", "400\r\n", 0x400)),
-        INVALID,
-    ),
-    (
-        "headers without end",
-        |stream| Box::pin(flood(stream, "", "x-more: ", 80)),
-        INVALID,
-    ),
-    (
-        "no HTTP",
-        |stream| Box::pin(async move { drop(answer(stream, "SSH-2.0-OpenSSH_9.2\r\n").await) }),
-        INVALID,
-    ),
-];
-
-/// HTTP answers with a page and with no body at all, and what both mean.
-const STATUSES: &[(u16, Expected)] = &[
-    (200, INVALID),
-    (302, INVALID),
-    (404, INVALID),
-    (429, RATE_LIMITED),
-    (500, INVALID),
-    (502, UNREACHABLE),
-    (503, UNREACHABLE),
-    (504, UNREACHABLE),
-];
-
-const BODIES: &[(&str, &str)] = &[
-    ("truncated JSON", r#"{"Response":{"GroupId":"aaa","#),
-    (
-        "JSON of the wrong shape",
-        r#"{"Response":{"GroupId":[],"GroupNum":{},"RequestId":"r"}}"#,
-    ),
-    ("JSON that is something else", r#"{"message":"hello"}"#),
-];
-
-/// One code of each class, and how often a call is tried that it befalls.
-const REFUSALS: &[(&str, &str, u32)] = &[
-    ("ResourceUnavailable.InArrears", "FAILED_PRECONDITION", 1),
-    (
-        "InvalidParameterValue.GroupIdAlreadyExist",
-        "ALREADY_EXISTS",
-        1,
-    ),
-    ("MissingParameter", "INVALID_ARGUMENT", 1),
-    ("InvalidParameter", "INVALID_ARGUMENT", 1),
-    ("AuthFailure.SignatureExpire", "INTERNAL", 1),
-    ("FailedOperation.ConflictOperation", "ABORTED", 3),
-    ("AuthFailure.SignatureFailure", "INTERNAL", 1),
-    ("InvalidAction", "INTERNAL", 1),
-    ("ResourceNotFound", "NOT_FOUND", 1),
-    ("InvalidParameterValue.OffsetExceed", "OUT_OF_RANGE", 1),
-    ("UnauthorizedOperation", "FAILED_PRECONDITION", 1),
-    ("LimitExceeded", "RESOURCE_EXHAUSTED", 1),
-    (
-        "FailedOperation.GroupInDeletedState",
-        "FAILED_PRECONDITION",
-        1,
-    ),
-    ("RequestLimitExceeded", "RESOURCE_EXHAUSTED", 2),
-    ("FailedOperation.ServerError", "UNAVAILABLE", 3),
-    ("FailedOperation", "UNKNOWN", 1),
-    ("InternalError", "INTERNAL", 3),
-    ("ActionOffline", "UNIMPLEMENTED", 1),
-];
-
 #[tokio::test]
 async fn every_fault_of_a_connection_is_answered_in_time_as_documented_and_leaves_nothing() {
     let before = alive_tasks();
     let mut cases = JoinSet::new();
-    for &(name, serve, expected) in RAW {
+    for &(name, serve, expected) in CONNECTIONS {
         cases.spawn(async move {
             let mut upstream = RawUpstream::start(serve).await;
             check(name, &upstream.endpoint(), &[], expected).await;
@@ -462,28 +308,4 @@ async fn settled(before: usize) {
         "{} tasks are left, of {before}",
         alive_tasks()
     );
-}
-
-/// Answers a byte a second.
-async fn trickle(stream: TcpStream) {
-    let mut stream = answer(stream, "").await;
-    let mut second = interval(Duration::from_secs(1));
-    for byte in format!("{OK_HEAD}content-length: 2\r\n\r\n{{}}").into_bytes() {
-        second.tick().await;
-        if stream.write_all(&[byte]).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Answers with lines that begin with `prefix` and never end.
-async fn flood(stream: TcpStream, end_of_head: &str, prefix: &str, length: usize) {
-    let chunked = if end_of_head.is_empty() {
-        ""
-    } else {
-        "transfer-encoding: chunked\r\n"
-    };
-    let mut stream = answer(stream, format!("{OK_HEAD}{chunked}{end_of_head}")).await;
-    let line = format!("{prefix}{}\r\n", "x".repeat(length));
-    while stream.write_all(line.as_bytes()).await.is_ok() {}
 }
