@@ -40,12 +40,12 @@ pub struct ClientArgs {
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
-    /// How long connecting may take
-    #[arg(long, global = true, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    /// How long connecting may take, from 1ms to 1h
+    #[arg(long, global = true, value_name = "DURATION", default_value = "1s", value_parser = bounded_duration)]
     connect_timeout: Duration,
 
-    /// How long the call may take once connected
-    #[arg(long, global = true, value_name = "DURATION", default_value = "1s", value_parser = humantime::parse_duration)]
+    /// How long the call may take once connected, from 1ms to 1h
+    #[arg(long, global = true, value_name = "DURATION", default_value = "1s", value_parser = bounded_duration)]
     call_timeout: Duration,
 }
 
@@ -178,6 +178,14 @@ impl Connection {
                 .insert("authorization", authorization.clone());
         }
         request
+    }
+}
+
+fn bounded_duration(text: &str) -> Result<Duration, String> {
+    let bounds = Duration::from_millis(1)..=Duration::from_secs(3_600);
+    match humantime::parse_duration(text) {
+        Ok(duration) if bounds.contains(&duration) => Ok(duration),
+        _ => Err("not a duration from 1ms to 1h, such as 500ms or 10s".to_owned()),
     }
 }
 

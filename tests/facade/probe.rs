@@ -32,10 +32,11 @@ async fn it_ends_with_0_if_the_server_is_serving() {
 
 #[tokio::test]
 async fn it_ends_with_1_for_bad_arguments() {
-    let arguments: [&[&str]; 5] = [
+    let arguments: [&[&str]; 6] = [
         &["--adress", "localhost:1"],
         &["--address", "localhost"],
         &["--connect-timeout", "soon"],
+        &["--call-timeout", "2h"],
         &["--token-file", "/nowhere"],
         &["--cert", "/nowhere"],
     ];
