@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use http_body_util::Full;
-use iai_facade::emulator::FaultKind;
-use tokio::time::Instant;
+use iai_facade::emulator::{Fault, FaultKind};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, interval},
+};
 use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
 
 use crate::harness::{Facade, GET_GROUP_INFO, error_info, group, own_reason, request, send, text};
 
@@ -26,6 +30,74 @@ async fn the_callers_deadline_is_answered_by_the_service_and_the_attempt_behind_
     );
     assert_eq!(text(status.metadata(), "grpc-retry-pushback-ms"), "");
     facade.emulator.abandoned(1).await;
+}
+
+#[tokio::test]
+async fn of_a_hundred_callers_nearly_all_learn_from_the_service_that_their_deadline_passed() {
+    const CALLS: u32 = 100;
+    let facade = Facade::start().await;
+    facade
+        .emulator
+        .script(Fault::from(FaultKind::Hold).times(CALLS));
+
+    // The service answers at most 100 ms early, which it does of 5 s and more. One call after
+    // another, since a burst that begins and ends in one moment would measure the machine.
+    let mut pace = interval(Duration::from_millis(20));
+    let mut calls = JoinSet::new();
+    let client = facade.client();
+    for _ in 0..CALLS {
+        pace.tick().await;
+        let mut client = client.clone();
+        calls.spawn(async move {
+            let mut request = Request::new(group("aaa"));
+            request.set_timeout(Duration::from_secs(5));
+            client.get_group_info(request).await.unwrap_err()
+        });
+    }
+    let errors = calls.join_all().await;
+
+    // An error that tonic makes by itself is CANCELLED, and has no details.
+    let ours = errors
+        .iter()
+        .filter(|status| {
+            status.code() == Code::DeadlineExceeded
+                && status.get_details_error_info().is_some_and(|error| {
+                    error.domain == "iaifacade.v1" && error.reason == "DEADLINE_EXCEEDED"
+                })
+        })
+        .count();
+    assert!(ours >= 95, "{ours} of {CALLS}");
+    facade
+        .emulator
+        .abandoned(facade.emulator.calls().len())
+        .await;
+}
+
+#[tokio::test]
+async fn a_caller_with_50_ms_does_not_wait_for_longer_and_nor_does_what_it_began() {
+    let facade = Facade::start().await;
+    facade
+        .emulator
+        .script(Fault::from(FaultKind::Hold).times(1000));
+
+    let mut client = facade.client();
+    // On a busy machine the deadline may pass before upstream is called: until one call is.
+    while facade.emulator.calls().is_empty() {
+        let mut request = Request::new(group("aaa"));
+        request.set_timeout(Duration::from_millis(50));
+        let began = Instant::now();
+        let status = client.get_group_info(request).await.unwrap_err();
+
+        assert!(began.elapsed() < Duration::from_secs(1));
+        // The second is tonic's own, should its clock be the first.
+        let codes = [Code::DeadlineExceeded, Code::Cancelled];
+        assert!(codes.contains(&status.code()), "{status}");
+    }
+
+    facade
+        .emulator
+        .abandoned(facade.emulator.calls().len())
+        .await;
 }
 
 #[tokio::test]

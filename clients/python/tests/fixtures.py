@@ -11,7 +11,7 @@ face_model_version = "3.0"
     for number in range(25)
 )
 
-SILENCE = "[[faults]]\nhold = true\ntimes = 9\n"
+SILENCE = "[[faults]]\nhold = true\ntimes = 1000\n"
 
 
 def group(group_id):

@@ -53,6 +53,11 @@ class Service:
         )
         return Answer(response, dict(call.initial_metadata()))
 
+    def start(self, operation, *, timeout=PATIENCE, **fields):
+        """Starts a call of an operation, and returns it without waiting for its end."""
+        request = getattr(messages, f"{operation}Request")(**fields)
+        return getattr(self._stub, operation).future(request, timeout=timeout)
+
     def error(self, operation, **arguments):
         """Calls an operation that is expected to fail."""
         return error_of(lambda: self.call(operation, **arguments))
