@@ -29,8 +29,9 @@
 //! 4. An [`Operation`](operation::Operation) turns the request into parameters, or into an
 //!    [`InvalidRequest`](operation::InvalidRequest) that lists every bad field.
 //! 5. [`Client::call`](upstream::Client::call) turns a [`Call`](upstream::Call) into a
-//!    [`Reply`](upstream::Reply). Its [`Transport`](upstream::Transport) signs, sends, and reads a
-//!    bounded answer; `upstream/envelope.rs` opens it.
+//!    [`Reply`](upstream::Reply), with as many attempts as [`decide`](upstream::retry::decide)
+//!    allows. `upstream/transport.rs` makes one: signs, sends, and reads a bounded answer;
+//!    `upstream/envelope.rs` opens it.
 //! 6. The operation turns the reply into a response. Any error, from wherever, becomes a status in
 //!    `service/status.rs`, and nowhere else.
 //! 7. `server/access_log.rs` writes the line.
