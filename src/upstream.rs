@@ -142,7 +142,7 @@ pub enum Error {
     },
 
     /// Upstream answered, and the answer is no.
-    #[error("upstream refused the call with {}", .0.code)]
+    #[error("upstream refused the call with {}", known_code(.0))]
     Refused(Refusal),
 
     /// Upstream, or something before it, answered HTTP 429 without an envelope.
@@ -167,4 +167,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// Returns the code of a refusal if it is a documented one: anything else may repeat what was sent.
+fn known_code(refusal: &Refusal) -> &str {
+    match error_code::documented(&refusal.code) {
+        Some(_) => &refusal.code,
+        None => "a code that is not documented",
+    }
 }

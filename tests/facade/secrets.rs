@@ -59,6 +59,7 @@ async fn what_upstream_repeats_of_a_credential_or_an_id_goes_no_further() {
         ("TENCENTCLOUD_SECRET_ID", "AKIDloud"),
         ("TENCENTCLOUD_SECRET_KEY", SECRET_KEY),
         ("TENCENTCLOUD_TOKEN", &token),
+        ("IAI_FACADE_LOG_LEVEL", "trace"),
     ];
     let endpoint = emulator.endpoint();
     let (program, addresses) = Program::serve(&["--endpoint", &endpoint], &variables).await;
