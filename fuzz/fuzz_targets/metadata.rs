@@ -1,0 +1,119 @@
+//! The headers of a call, one a line, as `name: value`.
+//!
+//! What must hold: a timeout is read if and only if it follows the grammar of gRPC, and then to the
+//! nanosecond; a call's deadline is never later than the service or the caller allows; a repetition
+//! is one whose count says so; and an id is of 1 to 128 visible ASCII characters, the caller's own
+//! if that is such.
+
+#![no_main]
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use iai_facade::{
+    deadline::{Bound, Deadline},
+    server::metadata::{is_repetition, request_id, timeout},
+};
+use libfuzzer_sys::fuzz_target;
+use tokio::time::Instant;
+
+/// The bounds of `--max-call-time`.
+const MAX_CALL_TIMES: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(600)];
+
+fuzz_target!(|data: &[u8]| {
+    let headers = headers(data);
+    let timeout = timeout(&headers);
+    let text = |name| headers.get(name).map(HeaderValue::as_bytes);
+
+    let expected = text("grpc-timeout").and_then(nanoseconds);
+    assert_eq!(timeout.map(|timeout| timeout.as_nanos()), expected);
+    for max_call_time in MAX_CALL_TIMES {
+        check_deadline(timeout, max_call_time);
+    }
+
+    let exceeds = |name, limit| {
+        text(name)
+            .and_then(count)
+            .is_some_and(|count| count > limit)
+    };
+    let expected = exceeds("grpc-previous-rpc-attempts", 0) || exceeds("x-envoy-attempt-count", 1);
+    assert_eq!(is_repetition(&headers), expected);
+
+    let id = request_id(&headers);
+    assert!(is_id(id.as_bytes()));
+    match text("x-request-id").filter(|given| is_id(given)) {
+        Some(given) => assert_eq!(id, given),
+        None => assert_ne!(id, request_id(&headers)),
+    }
+});
+
+/// Reads the lines that are headers, and skips the others.
+fn headers(data: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|byte| *byte == b'\n') {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+fn check_deadline(timeout: Option<Duration>, max_call_time: Duration) {
+    let arrival = Instant::now();
+    let deadline = Deadline::new(arrival, timeout, max_call_time);
+    let allowed = deadline.remaining(arrival);
+
+    assert_eq!(deadline.at(), arrival + allowed);
+    assert!(allowed <= max_call_time);
+    assert!(timeout.is_none_or(|timeout| allowed <= timeout));
+    match deadline.bound() {
+        Bound::Caller => assert!(timeout.is_some()),
+        Bound::Service => assert_eq!(allowed, max_call_time),
+    }
+}
+
+/// Reads a `Timeout` by the grammar: `1*8DIGIT` and a unit.
+fn nanoseconds(text: &[u8]) -> Option<u128> {
+    let (unit, digits) = text.split_last()?;
+    let unit = match unit {
+        b'H' => 3_600_000_000_000,
+        b'M' => 60_000_000_000,
+        b'S' => 1_000_000_000,
+        b'm' => 1_000_000,
+        b'u' => 1_000,
+        b'n' => 1,
+        _ => return None,
+    };
+    if digits.len() > 8 {
+        return None;
+    }
+    Some(unit * u128::from(decimal(digits)?))
+}
+
+/// Reads a count of attempts: digits, or a plus sign and digits, that 32 bits can hold.
+fn count(text: &[u8]) -> Option<u64> {
+    let number = decimal(text.strip_prefix(b"+").unwrap_or(text))?;
+    (number <= u64::from(u32::MAX)).then_some(number)
+}
+
+/// Reads one digit or more; what 64 bits cannot hold is their greatest number.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| digit - b'0')?;
+        Some(number.saturating_mul(10).saturating_add(digit.into()))
+    })
+}
+
+fn is_id(text: &[u8]) -> bool {
+    (1..=128).contains(&text.len()) && text.iter().all(|byte| (0x21..=0x7e).contains(byte))
+}
