@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use iai_facade::{
     code,
-    emulator::{Fault, FaultKind},
+    emulator::{Cut, Fault, FaultKind},
 };
 use prost::Message;
 use tokio::{
@@ -30,8 +30,8 @@ use self::{
 use crate::{
     encryption::Encrypted,
     harness::{
-        Facade, GET_GROUP_INFO, GET_PERSON_GROUP_INFO, LOOPBACK, error_info, group, person,
-        request, send, start_emulator, text,
+        Facade, GET_GROUP_INFO, GET_PERSON_GROUP_INFO, LOOPBACK, Program, client, error_info,
+        group, person, request, send, start_emulator, text,
     },
     raw_upstream::{RawUpstream, answer, hold, read_request, reset},
 };
@@ -168,6 +168,49 @@ async fn one_refusal_of_each_class_is_tried_as_often_as_helps_and_leaves_nothing
 
     cases.join_all().await;
     settled(before).await;
+}
+
+#[tokio::test]
+async fn faults_leave_no_descriptor_behind() {
+    let emulator = start_emulator().await;
+    let endpoint = emulator.endpoint();
+    let variables = [
+        ("TENCENTCLOUD_SECRET_ID", "AKIDEMULATOR"),
+        ("TENCENTCLOUD_SECRET_KEY", "emulator-secret"),
+    ];
+    let flags = [
+        "--endpoint",
+        &endpoint,
+        "--max-attempts",
+        "1",
+        "--max-call-time",
+        "200ms",
+    ];
+    let (program, addresses) = Program::serve(&flags, &variables).await;
+    let mut client = client(addresses.grpc);
+    let mut open = Vec::new();
+
+    for _ in 0..20 {
+        for fault in [
+            FaultKind::Cut(Cut::BeforeHeaders),
+            FaultKind::Cut(Cut::InsideHeaders),
+            FaultKind::Cut(Cut::InsideBody),
+            FaultKind::Garbage,
+            FaultKind::Truncate,
+            FaultKind::Oversize(8 << 20),
+            FaultKind::Hold,
+            FaultKind::refuse("InternalError"),
+        ] {
+            emulator.script(fault);
+            client.get_group_info(group("aaa")).await.unwrap_err();
+        }
+        client.get_group_info(group("aaa")).await.unwrap();
+        open.push(program.descriptors());
+    }
+
+    // A connection or two to upstream are kept; what leaks would have leaked a hundred times.
+    let (first, last) = (open[0], open[open.len() - 1]);
+    assert!(last <= first + 2, "{open:?}");
 }
 
 #[tokio::test]

@@ -77,6 +77,12 @@ impl Program {
         panic!("no line `{message}` in the log:\n{}", self.read.join("\n"));
     }
 
+    /// Counts the descriptors that the program has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id().unwrap());
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
     /// Sends a signal, by its name.
     pub(crate) async fn signal(&self, name: &str) {
         let process = self.child.id().unwrap().to_string();
