@@ -7,19 +7,15 @@ use iai_facade::{
     credentials::{Credential, Credentials},
     emulator::{Account, Fault, FaultKind},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tonic::{Code, Request, Status};
 
-use crate::harness::{Facade, LOOPBACK, error_info, group, start_emulator};
+use crate::harness::{Facade, Nobody, error_info, group, start_emulator};
 
 #[tokio::test]
 async fn an_upstream_that_is_down_is_hardly_called_more_often_than_the_service() {
-    let nobody = TcpListener::bind(LOOPBACK)
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let flags = ["--endpoint", &format!("http://{nobody}")];
+    let nobody = Nobody::new();
+    let flags = ["--endpoint", &format!("http://{}", nobody.address())];
     let facade = Facade::start_before(start_emulator().await, &flags).await;
     let mut client = facade.client();
     let mut attempts = 0;

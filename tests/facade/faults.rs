@@ -16,7 +16,6 @@ use iai_facade::{
 use prost::Message;
 use tokio::{
     io::AsyncWriteExt,
-    net::TcpListener,
     runtime::Handle,
     task::{JoinSet, yield_now},
     time::{Instant, timeout},
@@ -30,8 +29,8 @@ use self::{
 use crate::{
     encryption::Encrypted,
     harness::{
-        Facade, GET_GROUP_INFO, GET_PERSON_GROUP_INFO, LOOPBACK, Program, client, error_info,
-        group, person, request, send, start_emulator, text,
+        Facade, GET_GROUP_INFO, GET_PERSON_GROUP_INFO, Nobody, Program, client, error_info, group,
+        person, request, send, start_emulator, text,
     },
     raw_upstream::{RawUpstream, answer, hold, read_request, reset},
 };
@@ -65,14 +64,10 @@ async fn every_fault_of_a_connection_is_answered_in_time_as_documented_and_leave
         });
     }
     cases.spawn(async {
-        let nobody = TcpListener::bind(LOOPBACK)
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let nobody = Nobody::new();
         check(
             "connection refused",
-            &format!("http://{nobody}"),
+            &format!("http://{}", nobody.address()),
             &[],
             UNREACHABLE,
         )

@@ -28,7 +28,7 @@ use tonic_types::{ErrorInfo, StatusExt};
 
 pub(crate) use self::{
     program::{Program, errors, run},
-    wire::{GET_GROUP_INFO, GET_PERSON_GROUP_INFO, http, request, send},
+    wire::{GET_GROUP_INFO, GET_PERSON_GROUP_INFO, Nobody, http, request, send},
 };
 
 /// Where everything in a test listens.

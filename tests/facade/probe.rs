@@ -14,7 +14,7 @@ use tonic::{body::Body, service::Routes};
 use tonic_health::ServingStatus;
 use tower::ServiceExt;
 
-use crate::harness::{Facade, LOOPBACK, errors, run};
+use crate::harness::{Facade, LOOPBACK, Nobody, errors, run};
 
 const SERVICE: &str = "iaifacade.v1.FaceRecognitionService";
 
@@ -56,13 +56,9 @@ async fn it_ends_with_1_for_bad_arguments() {
 async fn it_ends_with_2_if_nobody_is_there_or_nobody_speaks_in_time() {
     let mute = TcpListener::bind(LOOPBACK).await.unwrap();
     let mute = mute.local_addr().unwrap();
-    let nobody = TcpListener::bind(LOOPBACK)
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = Nobody::new();
 
-    let output = run(&["probe", "--address", &nobody.to_string()], &[]).await;
+    let output = run(&["probe", "--address", &nobody.address().to_string()], &[]).await;
     assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
 
     let address = format!("https://{mute}");

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use iai_facade::emulator::{Cut, FaultKind, Page};
-use tokio::net::TcpListener;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::harness::{Facade, LOOPBACK, group, own_reason, person, start_emulator, text};
+use crate::harness::{Facade, Nobody, group, own_reason, person, start_emulator, text};
 
 #[tokio::test]
 async fn what_is_not_an_answer_is_upstreams_fault_and_lasts() {
@@ -165,13 +164,9 @@ async fn answers_are_read_with_the_tolerance_that_the_vendors_editions_call_for(
 
 #[tokio::test]
 async fn nobody_at_the_endpoint_is_unavailable() {
-    let nobody = TcpListener::bind(LOOPBACK)
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = Nobody::new();
     let endpoints = [
-        format!("http://{nobody}"),
+        format!("http://{}", nobody.address()),
         "http://nowhere.invalid".to_owned(),
     ];
 

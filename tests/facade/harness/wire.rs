@@ -8,8 +8,10 @@ use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
+
+use super::LOOPBACK;
 
 /// The paths of the methods.
 pub(crate) const GET_GROUP_INFO: &str = "/iaifacade.v1.FaceRecognitionService/GetGroupInfo";
@@ -38,6 +40,23 @@ pub(crate) async fn send(
             .unwrap();
     tokio::spawn(connection);
     sender.send_request(request).await.unwrap()
+}
+
+/// An address at which nobody answers. While it is held, no other test can be given its port.
+pub(crate) struct Nobody(TcpSocket);
+
+impl Nobody {
+    /// Takes a port, and does not listen on it.
+    pub(crate) fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(LOOPBACK).unwrap();
+        Self(socket)
+    }
+
+    /// Returns the address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
 }
 
 /// Asks for a page over plain HTTP, and returns its status and text.
