@@ -24,7 +24,7 @@ use tonic::{Code, Status};
 
 use self::{
     answers::{BODIES, REFUSALS, STATUSES},
-    connections::{CONNECTIONS, OK_HEAD},
+    connections::{CONNECTIONS, FLOODS, OK_HEAD},
 };
 use crate::{
     encryption::Encrypted,
@@ -81,6 +81,18 @@ async fn every_fault_of_a_connection_is_answered_in_time_as_documented_and_leave
     ));
 
     cases.join_all().await;
+    settled(before).await;
+}
+
+#[tokio::test]
+async fn every_flood_is_cut_short_as_documented_and_leaves_nothing() {
+    let before = alive_tasks();
+    for &(name, serve, expected) in FLOODS {
+        let mut upstream = RawUpstream::start(serve).await;
+        check(name, &upstream.endpoint(), &[], expected).await;
+        upstream.abandoned().await;
+    }
+
     settled(before).await;
 }
 
