@@ -6,21 +6,19 @@ pub mod envelope;
 pub mod error_code;
 pub mod retry;
 
+mod attempts;
 mod clock_offset;
 mod failure;
+mod retry_budget;
 mod tls;
 mod transport;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
+use self::attempts::Attempts;
 pub use self::{envelope::Refusal, transport::BuildError};
-use self::{
-    retry::{Budget, Decision, Progress},
-    transport::Transport,
-};
 use crate::{clock::Clock, config, context::Context, credentials::Credentials};
 
 /// One call to make: an action and its parameters as JSON.
@@ -44,12 +42,9 @@ pub struct Reply {
 }
 
 /// The way to upstream, shared by all calls.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
-    transport: Transport,
-    credentials: Credentials,
-    budget: Budget,
-    max_attempts: u32,
+    attempts: Arc<Attempts>,
 }
 
 impl Client {
@@ -65,12 +60,8 @@ impl Client {
         credentials: Credentials,
         clock: Clock,
     ) -> Result<Self, BuildError> {
-        Ok(Self {
-            transport: Transport::new(settings, clock)?,
-            credentials,
-            budget: Budget::new(Instant::now()),
-            max_attempts: settings.max_attempts,
-        })
+        let attempts = Arc::new(Attempts::new(settings, credentials, clock)?);
+        Ok(Self { attempts })
     }
 
     /// Makes `call`, with as many attempts as help and are allowed.
@@ -82,52 +73,7 @@ impl Client {
     ///
     /// Fails with the error of the last attempt.
     pub async fn call(&self, call: &Call, context: &Context) -> Result<Reply, Error> {
-        // Whoever repeats a call upstream of us would multiply our repetitions by its own.
-        let max_attempts = if context.is_repetition() {
-            1
-        } else {
-            self.max_attempts
-        };
-        self.budget.deposit(Instant::now());
-        let mut is_mended = false;
-        loop {
-            let credential = self.credentials.current();
-            context.count_attempt();
-            let error = match self.transport.exchange(call, &credential).await {
-                Ok(reply) => return Ok(reply),
-                Err(error) => error,
-            };
-            let progress = Progress {
-                attempts: context.attempts(),
-                max_attempts,
-                is_mended,
-                remaining: context.deadline().remaining(Instant::now()),
-            };
-            let decision = retry::decide(&error, progress, fastrand::f64());
-            tracing::debug!(attempt = progress.attempts, %error, ?decision, "an attempt failed");
-
-            let is_tried_again = match decision {
-                Decision::GiveUp => false,
-                Decision::CorrectClock => {
-                    is_mended = true;
-                    self.transport.correct_clock(&error)
-                }
-                Decision::RenewCredential => {
-                    is_mended = true;
-                    self.credentials.renew(&credential).await
-                }
-                Decision::Wait(pause) => {
-                    let is_affordable = self.budget.withdraw(Instant::now());
-                    if is_affordable {
-                        tokio::time::sleep(pause).await;
-                    }
-                    is_affordable
-                }
-            };
-            if !is_tried_again {
-                return Err(error);
-            }
-        }
+        self.attempts.run(call, context).await
     }
 }
 

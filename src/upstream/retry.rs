@@ -1,11 +1,6 @@
 //! Whether a call is tried once more, and after which pause.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
-
-use tokio::time::Instant;
+use std::time::Duration;
 
 use super::{
     Error,
@@ -30,7 +25,7 @@ pub enum Decision {
     GiveUp,
     /// The credential is read anew, and the call is tried again at once if it is another.
     RenewCredential,
-    /// The call is tried again after a pause, at the expense of the [`Budget`].
+    /// The call is tried again after a pause, at the expense of the [`RetryBudget`](super::retry_budget::RetryBudget).
     Wait(Duration),
 }
 
@@ -109,47 +104,6 @@ fn backoff(attempts: u32) -> Duration {
     FIRST_BACKOFF
         .saturating_mul(1 << doublings)
         .min(MAX_BACKOFF)
-}
-
-/// Bounds the repetitions of all calls together, so that an upstream in trouble is not called three
-/// times as often.
-///
-/// A bucket that holds at most 10: each call puts in 0.1, each second 1, and each repetition takes
-/// out 1.
-#[derive(Debug)]
-pub struct Budget(Mutex<(f64, Instant)>);
-
-const BURST: f64 = 10.0;
-const GAIN_BY_CALL: f64 = 0.1;
-const GAIN_BY_SECOND: f64 = 1.0;
-
-impl Budget {
-    /// Returns a full budget.
-    pub fn new(now: Instant) -> Self {
-        Self(Mutex::new((BURST, now)))
-    }
-
-    /// Puts in what a call brings.
-    pub fn deposit(&self, now: Instant) {
-        self.change(now, GAIN_BY_CALL);
-    }
-
-    /// Takes out what a repetition costs, and tells whether that much was there.
-    pub fn withdraw(&self, now: Instant) -> bool {
-        self.change(now, -1.0)
-    }
-
-    /// Adds `amount` if the sum is not below zero, and tells whether it is not.
-    fn change(&self, now: Instant, amount: f64) -> bool {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (tokens, last) = *bucket;
-        let seconds = now.saturating_duration_since(last).as_secs_f64();
-        let tokens = (tokens + seconds * GAIN_BY_SECOND).min(BURST);
-        let is_enough = tokens + amount >= 0.0;
-        let tokens = if is_enough { tokens + amount } else { tokens };
-        *bucket = (tokens.min(BURST), now.max(last));
-        is_enough
-    }
 }
 
 #[cfg(test)]
@@ -244,20 +198,6 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn a_budget_is_spent_by_repetitions_and_filled_by_calls_and_time() {
-        let start = Instant::now();
-        let budget = Budget::new(start);
-        let withdrawn = |now| (0..100).take_while(|_| budget.withdraw(now)).count();
-
-        assert_eq!(withdrawn(start), 10);
-        (0..25).for_each(|_| budget.deposit(start));
-        assert_eq!(withdrawn(start), 2);
-        let later = start + Duration::from_secs(3);
-        assert_eq!(withdrawn(later), 3);
-        assert_eq!(withdrawn(later + PLENTY), 10);
-    }
-
     fn any_error() -> impl Strategy<Value = Error> {
         let wish = proptest::option::of((0u64..100).prop_map(Duration::from_secs));
         let codes: Vec<_> = error_code::documented_codes().collect();
@@ -318,28 +258,6 @@ mod tests {
             prop_assert!(pause <= MAX_BACKOFF);
             prop_assert!(pause <= backoff(attempts));
             prop_assert!(backoff(attempts) <= backoff(attempts.saturating_add(1)));
-        }
-
-        #[test]
-        fn repetitions_never_exceed_burst_plus_a_tenth_of_calls_plus_the_seconds(
-            steps in proptest::collection::vec((0u64..50, any::<bool>()), 1..2_000),
-        ) {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let _guard = runtime.enter();
-            let start = Instant::now();
-            let budget = Budget::new(start);
-            let (mut now, mut calls, mut repetitions) = (start, 0.0, 0.0);
-            for (milliseconds, is_call) in steps {
-                now += Duration::from_millis(milliseconds);
-                if is_call {
-                    budget.deposit(now);
-                    calls += 1.0;
-                } else if budget.withdraw(now) {
-                    repetitions += 1.0;
-                }
-            }
-            let allowed = BURST + calls * GAIN_BY_CALL + (now - start).as_secs_f64();
-            prop_assert!(repetitions <= allowed + 1e-6, "{} of {}", repetitions, allowed);
         }
     }
 }
