@@ -7,6 +7,7 @@
 //! Kubernetes sets variables such as `IAI_FACADE_PORT` and `IAI_FACADE_SERVICE_HOST` for a service
 //! named `iai-facade`. No setting may take such a name.
 
+mod cache;
 mod calls;
 mod credentials;
 mod emulation;
@@ -19,6 +20,7 @@ mod upstream;
 use clap::Args;
 
 pub use self::{
+    cache::Cache,
     calls::Calls,
     credentials::{CredentialFiles, Credentials},
     emulation::{Emulate, EmulateArgs, Emulation},
@@ -39,6 +41,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     credentials: credentials::CredentialsArgs,
     #[command(flatten)]
+    cache: cache::CacheArgs,
+    #[command(flatten)]
     calls: calls::CallsArgs,
     #[command(flatten)]
     log: log::LogArgs,
@@ -55,6 +59,8 @@ pub struct Serve {
     pub upstream: Upstream,
     /// Where credentials come from.
     pub credentials: Credentials,
+    /// What calls have in common.
+    pub cache: Cache,
     /// The bounds of calls.
     pub calls: Calls,
     /// What to log.
@@ -76,6 +82,7 @@ impl ServeArgs {
         let listening = self.listening.checked(&mut problems);
         let upstream = self.upstream.checked(&mut problems);
         let credentials = self.credentials.checked(&mut problems);
+        let cache = self.cache.checked(&mut problems);
         let calls = self.calls.checked(&mut problems);
         let log = self.log.checked(&mut problems);
         let emulation = self.emulation.checked(&explicit, &mut problems);
@@ -85,6 +92,7 @@ impl ServeArgs {
                 listening: listening?,
                 upstream: upstream?,
                 credentials: credentials?,
+                cache: cache?,
                 calls: calls?,
                 log: log?,
                 emulation: emulation?,

@@ -177,6 +177,7 @@ impl Line {
     fn write(&self, code: Code, upstream_id: &str, error: &str, cause: Option<&dyn Error>) {
         let duration = self.arrival.elapsed();
         let subject = self.log.appearance(self.context.subject());
+        let provenance = self.context.provenance();
         macro_rules! write_at {
             ($level:ident) => {
                 tracing::event!(
@@ -189,6 +190,7 @@ impl Line {
                     peer.address = %self.peer,
                     subject,
                     upstream.attempts = self.context.attempts(),
+                    upstream.cache = provenance.map(|provenance| provenance.origin.name()),
                     upstream.request_id = Some(upstream_id).filter(|id| !id.is_empty()),
                     error = Some(error).filter(|error| !error.is_empty()),
                     cause = cause.map(tracing::field::display),

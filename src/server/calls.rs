@@ -54,10 +54,11 @@ impl Calls {
             metadata::timeout(request.headers()),
             self.max_call_time,
         );
-        let context = Arc::new(Context::new(
-            deadline,
-            metadata::is_repetition(request.headers()),
-        ));
+        let mut context = Context::new(deadline, metadata::is_repetition(request.headers()));
+        if metadata::is_no_cache(request.headers()) {
+            context = context.uncached();
+        }
+        let context = Arc::new(context);
 
         if AUXILIARY.contains(&request.uri().path()) {
             let mut response = self.bounded(request, &context).await;

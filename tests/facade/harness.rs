@@ -74,7 +74,7 @@ impl Facade {
         flags: &[&str],
     ) -> Self {
         let settings = settings(flags);
-        let client = Client::new(&settings.upstream, credentials, clock).unwrap();
+        let client = Client::new(&settings, credentials, clock).unwrap();
         let server = Server::bind(&settings, client, None).await.unwrap();
         let addresses = server.addresses();
         let (shutdown, told) = oneshot::channel();
