@@ -141,3 +141,30 @@ fn tell_provenance(context: &Context, metadata: &mut MetadataMap) {
 fn encoded(parameters: &impl Serialize) -> Bytes {
     serde_json::to_vec(parameters).expect("JSON").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{context::Origin, deadline::Deadline};
+
+    #[tokio::test]
+    async fn an_age_is_told_in_whole_seconds() {
+        let now = tokio::time::Instant::now();
+        let context = Context::new(Deadline::new(now, None, Duration::from_secs(1)), false);
+        let mut metadata = MetadataMap::new();
+
+        tell_provenance(&context, &mut metadata);
+        assert!(metadata.is_empty());
+
+        let age = Duration::from_millis(61_999);
+        context.set_provenance(Provenance {
+            origin: Origin::Stale,
+            age,
+        });
+        tell_provenance(&context, &mut metadata);
+        assert_eq!(metadata.get(X_IAI_CACHE).unwrap(), "stale");
+        assert_eq!(metadata.get(AGE).unwrap(), "61");
+    }
+}

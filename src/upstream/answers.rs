@@ -133,11 +133,13 @@ impl Answers {
     pub(super) fn statistics(&self) -> Statistics {
         let cache = self.cache.as_ref();
         let (entries, bytes) = cache.map_or((0, 0), |cache| cache.size());
+        let (flights_in_progress, waiters) = self.flights.count();
         Statistics {
             entries,
             bytes,
             evictions: cache.map_or(0, |cache| cache.evictions()),
-            flights_in_progress: self.flights.in_progress(),
+            flights_in_progress,
+            waiters,
             ..self.counters.read()
         }
     }

@@ -27,8 +27,9 @@ struct Table(Mutex<HashMap<Key, InProgress>>);
 #[derive(Debug)]
 struct InProgress {
     flight: Arc<Flight>,
-    /// How many wait for it.
+    /// How many wait for it, of whom itself if it is a renewal.
     seats: usize,
+    is_renewal: bool,
 }
 
 #[derive(Debug)]
@@ -69,6 +70,7 @@ impl Flights {
                 entry.insert(InProgress {
                     flight: Arc::clone(&flight),
                     seats: 1,
+                    is_renewal: false,
                 });
                 (flight, Some(sender))
             }
@@ -104,6 +106,7 @@ impl Flights {
                     flight: Arc::clone(&flight),
                     // Its own, which it does not leave.
                     seats: 1,
+                    is_renewal: true,
                 });
                 (flight, sender)
             }
@@ -112,9 +115,13 @@ impl Flights {
         flight.begin(&self.table, key.clone(), call, sender);
     }
 
-    /// Returns how many flights are in progress.
-    pub(super) fn in_progress(&self) -> usize {
-        self.table.lock().len()
+    /// Returns how many flights are in progress, and how many calls wait for them.
+    pub(super) fn count(&self) -> (usize, usize) {
+        let table = self.table.lock();
+        let waiters = table
+            .values()
+            .map(|flight| flight.seats - usize::from(flight.is_renewal));
+        (table.len(), waiters.sum())
     }
 }
 
@@ -260,5 +267,76 @@ impl Drop for Seat {
             drop(in_progress);
             self.flight.end();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        sync::oneshot,
+        time::{Instant, timeout},
+    };
+
+    use super::*;
+    use crate::{
+        credentials::Credential,
+        deadline::Deadline,
+        upstream::{Call, Meaning},
+    };
+
+    fn key() -> Key {
+        let credential = Credential::new("id".to_owned(), "key".to_owned(), None).unwrap();
+        let call = Call {
+            action: "Act",
+            parameters: "{}".into(),
+            meaning: |_| Meaning::Answer,
+        };
+        Key::new(&credential, &call)
+    }
+
+    fn context() -> Context {
+        let deadline = Deadline::new(Instant::now(), None, Duration::from_secs(3_600));
+        Context::new(deadline, false)
+    }
+
+    async fn panicking(_: Arc<Context>) -> Result<Reply, Error> {
+        panic!("a fault of ours")
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_panics_fails_those_who_wait_and_is_followed_by_another() {
+        let flights = Flights::default();
+        let seats = [(); 3].map(|()| flights.board(&key(), context, panicking));
+        assert_eq!(flights.count(), (1, 3));
+
+        for seat in seats {
+            let landing = timeout(Duration::from_secs(60), seat.landing()).await;
+            assert!(matches!(
+                landing,
+                Ok(Landing::Answered(Err(Error::Malformed { .. })))
+            ));
+        }
+
+        assert_eq!(flights.count(), (0, 0));
+        assert!(flights.board(&key(), context, panicking).is_first());
+    }
+
+    #[tokio::test]
+    async fn what_is_in_progress_ends_with_the_flights() {
+        let flights = Flights::default();
+        let (held, mut dropped) = oneshot::channel::<()>();
+        flights.depart(&key(), context, |_| async move {
+            let _held = held;
+            std::future::pending().await
+        });
+        tokio::task::yield_now().await;
+        assert!(dropped.try_recv().is_err());
+
+        drop(flights);
+
+        let ended = timeout(Duration::from_secs(60), dropped).await;
+        assert!(ended.unwrap().is_err());
     }
 }

@@ -23,6 +23,8 @@ pub struct Statistics {
     pub evictions: u64,
     /// The calls upstream under way that others may wait for, or that renew an answer.
     pub flights_in_progress: usize,
+    /// The calls that wait for these.
+    pub waiters: usize,
 }
 
 /// How calls were answered.

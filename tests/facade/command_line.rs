@@ -60,6 +60,22 @@ async fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_given_when_stale_must_be_kept_at_all() {
+    let windows = ["--cache-stale-while-revalidate", "--cache-stale-if-error"];
+    let [renewed, error] = windows;
+    let flags = ["serve", "--emulate", renewed, "1m", error, "1m"];
+
+    let output = run(&flags, &[]).await;
+
+    let errors = errors(&output);
+    assert_eq!(output.status.code(), Some(64), "{errors}");
+    for window in windows {
+        assert!(errors.contains(&format!("{window}: ")), "{errors}");
+    }
+    assert_eq!(errors.matches("--cache-ttl").count(), 2, "{errors}");
+}
+
+#[tokio::test]
 async fn words_that_are_no_settings_end_with_64_too_and_help_with_0() {
     assert_eq!(run(&[], &[]).await.status.code(), Some(64));
     assert_eq!(

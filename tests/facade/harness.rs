@@ -38,6 +38,8 @@ pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub(crate) struct Facade {
     pub(crate) emulator: Emulator,
     pub(crate) addresses: Addresses,
+    /// The way to upstream, which the service uses.
+    pub(crate) upstream: Client,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
 }
@@ -75,13 +77,14 @@ impl Facade {
     ) -> Self {
         let settings = settings(flags);
         let client = Client::new(&settings, credentials, clock).unwrap();
-        let server = Server::bind(&settings, client, None).await.unwrap();
+        let server = Server::bind(&settings, client.clone(), None).await.unwrap();
         let addresses = server.addresses();
         let (shutdown, told) = oneshot::channel();
         let running = tokio::spawn(server.run(async { drop(told.await) }));
         Self {
             emulator,
             addresses,
+            upstream: client,
             shutdown: Some(shutdown),
             running,
         }

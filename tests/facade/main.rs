@@ -9,6 +9,7 @@
 mod access_log;
 mod admin;
 mod attempts;
+mod cache;
 mod call;
 mod clock;
 mod command_line;
@@ -26,6 +27,7 @@ mod raw_upstream;
 mod readme;
 mod reflection;
 mod secrets;
+mod sharing;
 mod shutdown;
 mod signature;
 mod tonic_errors;

@@ -261,6 +261,14 @@ impl Model {
         self.callers[caller].end
     }
 
+    /// Returns how many calls upstream may be waited for by several, and how many wait.
+    pub(super) fn flights(&self) -> (usize, usize) {
+        let flights = self.asked.iter().filter(|asked| asked.is_flight());
+        flights.fold((0, 0), |(flights, waiters), asked| {
+            (flights + 1, waiters + asked.waiters.len())
+        })
+    }
+
     /// Returns those who wait.
     pub(super) fn waiting(&self) -> Vec<usize> {
         let callers = self.callers.iter().enumerate();
@@ -345,10 +353,8 @@ impl Model {
     }
 
     fn flight(&self, key: Key) -> Option<usize> {
-        let is_flight = |asked: &Asked| !matches!(asked.kind, Kind::Own { .. });
-        self.asked
-            .iter()
-            .position(|asked| asked.key == key && is_flight(asked))
+        let is_it = |asked: &Asked| asked.key == key && asked.is_flight();
+        self.asked.iter().position(is_it)
     }
 
     fn is_fresh(&self, entry: Entry) -> bool {
@@ -367,6 +373,10 @@ impl Model {
 }
 
 impl Asked {
+    fn is_flight(&self) -> bool {
+        !matches!(self.kind, Kind::Own { .. })
+    }
+
     /// Returns when the call ends by itself.
     fn deadline(&self) -> Option<Time> {
         match self.kind {

@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     super::Answers,
     Answer, Step,
-    model::{End, Key, Kind, MAX_CALL_TIME, Model, Time},
+    model::{End, Key, MAX_CALL_TIME, Model, Time},
 };
 use crate::{
     config,
@@ -207,13 +207,7 @@ impl World {
             }
         }
         let statistics = self.answers.statistics();
-        let flights = |kind| !matches!(kind, Kind::Own { .. });
-        expected.flights_in_progress = self
-            .model
-            .asked
-            .iter()
-            .filter(|asked| flights(asked.kind))
-            .count();
+        (expected.flights_in_progress, expected.waiters) = self.model.flights();
         expected.entries = statistics.entries;
         expected.bytes = statistics.bytes;
         prop_assert_eq!(statistics, expected);
