@@ -14,6 +14,7 @@ mod listening;
 mod log;
 mod parsed;
 mod problems;
+mod quota;
 mod upstream;
 
 use clap::Args;
@@ -26,6 +27,7 @@ pub use self::{
     log::{Format, HashKey, Level, Log},
     parsed::Endpoint,
     problems::Problems,
+    quota::Quota,
     upstream::Upstream,
 };
 
@@ -36,6 +38,8 @@ pub struct ServeArgs {
     listening: listening::ListeningArgs,
     #[command(flatten)]
     upstream: upstream::UpstreamArgs,
+    #[command(flatten)]
+    quota: quota::QuotaArgs,
     #[command(flatten)]
     credentials: credentials::CredentialsArgs,
     #[command(flatten)]
@@ -53,6 +57,8 @@ pub struct Serve {
     pub listening: Listening,
     /// How to reach upstream.
     pub upstream: Upstream,
+    /// How the account's quota is shared out.
+    pub quota: Quota,
     /// Where credentials come from.
     pub credentials: Credentials,
     /// The bounds of calls.
@@ -75,6 +81,7 @@ impl ServeArgs {
 
         let listening = self.listening.checked(&mut problems);
         let upstream = self.upstream.checked(&mut problems);
+        let quota = self.quota.checked(&mut problems);
         let credentials = self.credentials.checked(&mut problems);
         let calls = self.calls.checked(&mut problems);
         let log = self.log.checked(&mut problems);
@@ -84,6 +91,7 @@ impl ServeArgs {
             Some(Serve {
                 listening: listening?,
                 upstream: upstream?,
+                quota: quota?,
                 credentials: credentials?,
                 calls: calls?,
                 log: log?,

@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::{access_log::AccessLog, metadata, peer::Peer};
-use crate::{context::Context, deadline::Deadline, service::Failure};
+use crate::{context::Context, deadline::Deadline, identity::Identity, service::Failure};
 
 /// Methods that are asked about the service itself. They are not in the log, and NOT_FOUND is theirs
 /// to say.
@@ -57,6 +57,7 @@ impl Calls {
         let context = Arc::new(Context::new(
             deadline,
             metadata::is_repetition(request.headers()),
+            Identity::Address(peer.address.ip()),
         ));
 
         if AUXILIARY.contains(&request.uri().path()) {
