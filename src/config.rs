@@ -15,6 +15,7 @@ mod listening;
 mod log;
 mod parsed;
 mod problems;
+mod quota;
 mod upstream;
 
 use clap::Args;
@@ -28,6 +29,7 @@ pub use self::{
     log::{Format, HashKey, Level, Log},
     parsed::Endpoint,
     problems::Problems,
+    quota::Quota,
     upstream::Upstream,
 };
 
@@ -38,6 +40,8 @@ pub struct ServeArgs {
     listening: listening::ListeningArgs,
     #[command(flatten)]
     upstream: upstream::UpstreamArgs,
+    #[command(flatten)]
+    quota: quota::QuotaArgs,
     #[command(flatten)]
     credentials: credentials::CredentialsArgs,
     #[command(flatten)]
@@ -57,6 +61,8 @@ pub struct Serve {
     pub listening: Listening,
     /// How to reach upstream.
     pub upstream: Upstream,
+    /// How the account's quota is shared out.
+    pub quota: Quota,
     /// Where credentials come from.
     pub credentials: Credentials,
     /// What calls have in common.
@@ -81,6 +87,7 @@ impl ServeArgs {
 
         let listening = self.listening.checked(&mut problems);
         let upstream = self.upstream.checked(&mut problems);
+        let quota = self.quota.checked(&mut problems);
         let credentials = self.credentials.checked(&mut problems);
         let cache = self.cache.checked(&mut problems);
         let calls = self.calls.checked(&mut problems);
@@ -91,6 +98,7 @@ impl ServeArgs {
             Some(Serve {
                 listening: listening?,
                 upstream: upstream?,
+                quota: quota?,
                 credentials: credentials?,
                 cache: cache?,
                 calls: calls?,

@@ -11,9 +11,9 @@ use std::{
 };
 
 pub use self::provenance::{Origin, Provenance};
-use crate::deadline::Deadline;
+use crate::{deadline::Deadline, identity::Identity};
 
-/// Until when a call may last, what it asks for, and what has been done for it so far.
+/// Until when a call may last, whose it is, what it asks for, and what has been done for it so far.
 ///
 /// One is made as a call arrives, and every room on its way sees the same one: the log line and the
 /// error of a call that ends in the middle still know how far it came.
@@ -22,21 +22,23 @@ pub struct Context {
     deadline: Deadline,
     is_repetition: bool,
     is_uncached: bool,
+    identity: Identity,
     attempts: AtomicU32,
     /// The context of the call that this one waits for, and whose attempts are its own as well.
-    followed: Mutex<Option<Arc<Context>>>,
+    followed: Mutex<Option<Arc<Self>>>,
     provenance: OnceLock<Provenance>,
     subject: OnceLock<Subject>,
 }
 
 impl Context {
-    /// Returns the context of a call for which nothing has been done yet, and which repeats an
-    /// earlier one or not.
-    pub fn new(deadline: Deadline, is_repetition: bool) -> Self {
+    /// Returns the context of a call of `identity` for which nothing has been done yet, and which
+    /// repeats an earlier one or not.
+    pub fn new(deadline: Deadline, is_repetition: bool, identity: Identity) -> Self {
         Self {
             deadline,
             is_repetition,
             is_uncached: false,
+            identity,
             attempts: AtomicU32::new(0),
             followed: Mutex::default(),
             provenance: OnceLock::new(),
@@ -66,6 +68,11 @@ impl Context {
     /// Tells whether the call is kept apart from all others.
     pub fn is_uncached(&self) -> bool {
         self.is_uncached
+    }
+
+    /// Returns who makes the call.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Returns how often upstream has been asked for this call, or for those it waited for.
@@ -189,7 +196,13 @@ mod tests {
             None,
             std::time::Duration::from_secs(1),
         );
-        let context = || Arc::new(Context::new(deadline, false));
+        let context = || {
+            Arc::new(Context::new(
+                deadline,
+                false,
+                Identity::Address([127, 0, 0, 1].into()),
+            ))
+        };
         let (waiter, first, second) = (context(), context(), context());
 
         waiter.follow(Arc::clone(&first));

@@ -46,6 +46,7 @@ pub mod context;
 pub mod credentials;
 pub mod deadline;
 pub mod emulator;
+pub mod identity;
 pub mod json;
 pub mod operation;
 pub mod probe;

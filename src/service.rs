@@ -147,12 +147,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{context::Origin, deadline::Deadline};
+    use crate::{context::Origin, deadline::Deadline, identity::Identity};
 
     #[tokio::test]
     async fn an_age_is_told_in_whole_seconds() {
         let now = tokio::time::Instant::now();
-        let context = Context::new(Deadline::new(now, None, Duration::from_secs(1)), false);
+        let deadline = Deadline::new(now, None, Duration::from_secs(1));
+        let context = Context::new(deadline, false, Identity::Address([127, 0, 0, 1].into()));
         let mut metadata = MetadataMap::new();
 
         tell_provenance(&context, &mut metadata);

@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::{access_log::AccessLog, metadata, peer::Peer};
-use crate::{context::Context, deadline::Deadline, service::Failure};
+use crate::{context::Context, deadline::Deadline, identity::Identity, service::Failure};
 
 /// Methods that are asked about the service itself. They are not in the log, and NOT_FOUND is theirs
 /// to say.
@@ -54,7 +54,11 @@ impl Calls {
             metadata::timeout(request.headers()),
             self.max_call_time,
         );
-        let mut context = Context::new(deadline, metadata::is_repetition(request.headers()));
+        let mut context = Context::new(
+            deadline,
+            metadata::is_repetition(request.headers()),
+            Identity::Address(peer.address.ip()),
+        );
         if metadata::is_no_cache(request.headers()) {
             context = context.uncached();
         }

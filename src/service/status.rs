@@ -21,6 +21,7 @@ use crate::{
 
 /// How long to wait where nothing better is known.
 const AFTER_BILLING_LOOKUP: Duration = Duration::from_secs(1);
+const AFTER_CIRCUIT_OPEN: Duration = Duration::from_secs(1);
 const AFTER_CONFLICT: Duration = Duration::from_millis(500);
 const AFTER_THROTTLING: Duration = Duration::from_secs(1);
 const AFTER_TRANSIENT: Duration = Duration::from_millis(200);
@@ -115,7 +116,18 @@ fn unexpected_answer(cause: String) -> Report {
 
 fn of_upstream(error: &Error, subject: &Subject) -> Report {
     match error {
+        Error::CircuitOpen => {
+            let message = "Tencent Cloud fails, and most calls are not tried until it is back";
+            Report::own(Code::Unavailable, ErrorReason::CircuitOpen, message)
+                .retry(Retry::After(AFTER_CIRCUIT_OPEN))
+        }
         Error::Malformed { .. } | Error::Untrusted { .. } => unexpected_answer(error.to_string()),
+        Error::RateLimited { wait } => {
+            let message = "more calls wait for Tencent Cloud than its rate lets through in time";
+            Report::own(Code::ResourceExhausted, ErrorReason::RateLimited, message)
+                .retry(Retry::After((*wait).min(MAX_DELAY)))
+                .because(error.to_string())
+        }
         Error::Refused(refusal) => refused(&presentable::refusal(refusal, subject), subject),
         Error::Throttled { retry_after } => {
             let message = "Tencent Cloud is called too often";

@@ -12,7 +12,6 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Call, Error, Reply,
     cache::{Cache, Freshness, Kept, Key},
-    error_code::{self, Class},
     flights::{Flights, Landing},
     statistics::{Counters, Statistics},
 };
@@ -21,6 +20,7 @@ use crate::{
     context::{Context, Origin, Provenance},
     credentials::Credentials,
     deadline::Deadline,
+    identity::Identity,
 };
 
 /// The longest time before its deadline at which a call gives up waiting, if there is an old answer.
@@ -92,7 +92,7 @@ impl Answers {
                     is_enough_while_renewed: true,
                     ..
                 } => {
-                    self.renew(&key, call, &kept, ask, now);
+                    self.renew(&key, call, context.identity(), &kept, ask);
                     return self.give(context, Origin::Stale, &kept, now);
                 }
                 Freshness::Stale { .. } => is_stale = true,
@@ -161,7 +161,10 @@ impl Answers {
             return (Origin::Miss, outcome);
         }
         loop {
-            let of_flight = || Context::new(context.deadline(), context.is_repetition());
+            let of_flight = || {
+                let identity = context.identity().clone();
+                Context::new(context.deadline(), context.is_repetition(), identity)
+            };
             let ask = self.keeping(key, call, ask.clone());
             let seat = self.flights.board(key, of_flight, ask);
             context.follow(Arc::clone(seat.context()));
@@ -179,16 +182,20 @@ impl Answers {
         }
     }
 
-    /// Asks upstream in the background, unless that is being done or has failed a moment ago.
-    fn renew<A, F>(&self, key: &Key, call: &Call, kept: &Arc<Kept>, ask: A, now: Instant)
+    /// Asks upstream in the background, in the turn of whoever calls, unless that is being done or has failed a moment ago.
+    fn renew<A, F>(&self, key: &Key, call: &Call, identity: &Identity, kept: &Arc<Kept>, ask: A)
     where
         A: Fn(Arc<Context>) -> F + Send + 'static,
         F: Future<Output = Result<Reply, Error>> + Send + 'static,
     {
+        let now = Instant::now();
         if !kept.is_renewable(now) {
             return;
         }
-        let of_flight = || Context::new(Deadline::new(now, None, self.max_call_time), false);
+        let of_flight = || {
+            let deadline = Deadline::new(now, None, self.max_call_time);
+            Context::new(deadline, false, identity.clone())
+        };
         self.flights.depart(key, of_flight, |context| {
             let outcome = self.keeping(key, call, ask)(context);
             let kept = Arc::clone(kept);
@@ -262,14 +269,10 @@ fn last_moment(deadline: Deadline, now: Instant) -> Instant {
 
 /// Tells whether upstream throttles or is down, so that an old answer is better than none.
 fn is_passing(outcome: &Result<Reply, Error>) -> bool {
-    match outcome {
-        Ok(_) | Err(Error::Malformed { .. } | Error::Untrusted { .. }) => false,
-        Err(Error::Throttled { .. } | Error::Unreachable { .. }) => true,
-        Err(Error::Refused(refusal)) => matches!(
-            error_code::classify(&refusal.code),
-            Class::BillingLookup | Class::Throttled | Class::Transient | Class::UpstreamFault
-        ),
-    }
+    outcome.as_ref().err().is_some_and(|error| {
+        let is_not_made = matches!(error, Error::CircuitOpen | Error::RateLimited { .. });
+        is_not_made || error.is_throttling() || error.is_outage()
+    })
 }
 
 #[cfg(test)]

@@ -240,6 +240,7 @@ impl Seat {
         let lost = || {
             Landing::Answered(Err(Error::Malformed {
                 reason: "the call ended in a panic".to_owned(),
+                is_server_error: false,
             }))
         };
         landed
@@ -283,6 +284,7 @@ mod tests {
     use crate::{
         credentials::Credential,
         deadline::Deadline,
+        identity::Identity,
         upstream::{Call, Meaning},
     };
 
@@ -298,7 +300,7 @@ mod tests {
 
     fn context() -> Context {
         let deadline = Deadline::new(Instant::now(), None, Duration::from_secs(3_600));
-        Context::new(deadline, false)
+        Context::new(deadline, false, Identity::Address([127, 0, 0, 1].into()))
     }
 
     async fn panicking(_: Arc<Context>) -> Result<Reply, Error> {

@@ -87,7 +87,15 @@ async fn both_forms_of_not_found_are_given_again_for_a_moment() {
 
 #[tokio::test]
 async fn nothing_is_kept_but_answers_and_not_found() {
-    let facade = Facade::start_with(&["--cache-ttl", "1h", "--max-attempts", "1"]).await;
+    let flags = [
+        "--cache-ttl",
+        "1h",
+        "--max-attempts",
+        "1",
+        "--adaptive-rate",
+        "off",
+    ];
+    let facade = Facade::start_with(&flags).await;
     let faults = [
         FaultKind::refuse("UnauthorizedOperation"),
         FaultKind::refuse("RequestLimitExceeded"),
@@ -245,21 +253,24 @@ async fn an_old_answer_is_given_if_upstream_throttles_or_is_down_and_not_for_oth
         "1h",
         "--max-attempts",
         "1",
+        "--adaptive-rate",
+        "off",
     ];
     let facade = Facade::start_with(&flags).await;
     let first = facade.client().get_group_info(group("aaa")).await.unwrap();
     let passing = [
         FaultKind::refuse("RequestLimitExceeded"),
         FaultKind::refuse("FailedOperation.ServerError"),
-        FaultKind::refuse("InternalError"),
         FaultKind::status(StatusCode::TOO_MANY_REQUESTS),
         FaultKind::status(StatusCode::SERVICE_UNAVAILABLE),
+        FaultKind::status(StatusCode::INTERNAL_SERVER_ERROR),
         FaultKind::Cut(Cut::BeforeHeaders),
     ];
     let lasting = [
         FaultKind::refuse("UnauthorizedOperation"),
         FaultKind::refuse("FailedOperation.ConflictOperation"),
         FaultKind::refuse("AuthFailure.SignatureFailure"),
+        FaultKind::refuse("InternalError"),
         FaultKind::Garbage,
     ];
 

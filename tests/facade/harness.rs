@@ -38,7 +38,7 @@ pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub(crate) struct Facade {
     pub(crate) emulator: Emulator,
     pub(crate) addresses: Addresses,
-    /// The way to upstream, which the service uses.
+    /// The way to upstream that the service takes.
     pub(crate) upstream: Client,
     shutdown: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
@@ -50,9 +50,10 @@ impl Facade {
         Self::start_with(&[]).await
     }
 
-    /// Starts the service as the plain translation, which tries nothing twice.
+    /// Starts the service as the plain translation, which makes one attempt for each call.
     pub(crate) async fn start_plain() -> Self {
-        Self::start_with(&["--max-attempts", "1"]).await
+        let off = ["--adaptive-rate", "off", "--circuit", "off"];
+        Self::start_with(&[&["--max-attempts", "1"], &off[..]].concat()).await
     }
 
     /// Starts the service with the given flags of `serve`.
@@ -77,14 +78,15 @@ impl Facade {
     ) -> Self {
         let settings = settings(flags);
         let client = Client::new(&settings, credentials, clock).unwrap();
-        let server = Server::bind(&settings, client.clone(), None).await.unwrap();
+        let upstream = client.clone();
+        let server = Server::bind(&settings, client, None).await.unwrap();
         let addresses = server.addresses();
         let (shutdown, told) = oneshot::channel();
         let running = tokio::spawn(server.run(async { drop(told.await) }));
         Self {
             emulator,
             addresses,
-            upstream: client,
+            upstream,
             shutdown: Some(shutdown),
             running,
         }

@@ -93,10 +93,10 @@ async fn those_with_a_later_deadline_than_the_flights_get_their_answer_from_one_
     gated.waited_for_by(5).await;
     gated.answer(GROUP);
 
-    assert_eq!(
-        hasty.await.unwrap().unwrap_err().code(),
-        Code::DeadlineExceeded
-    );
+    // The second is tonic's own, should its clock be the first.
+    let codes = [Code::DeadlineExceeded, Code::Cancelled];
+    let status = hasty.await.unwrap().unwrap_err();
+    assert!(codes.contains(&status.code()), "{status}");
     for call in patient {
         call.await.unwrap().unwrap();
     }

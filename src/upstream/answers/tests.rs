@@ -32,7 +32,7 @@ enum Step {
 /// What upstream answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Answer {
-    Answer,
+    Found,
     Malformed,
     NoReply,
     NotFound,
@@ -53,10 +53,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             }
         });
     let answer = prop::sample::select(vec![
-        Answer::Answer,
-        Answer::Answer,
-        Answer::Answer,
-        Answer::Answer,
+        Answer::Found,
+        Answer::Found,
+        Answer::Found,
+        Answer::Found,
         Answer::Malformed,
         Answer::NoReply,
         Answer::NotFound,
@@ -81,9 +81,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn settings() -> impl Strategy<Value = config::Cache> {
-    let seconds = |list: &'static [u64]| {
-        prop::sample::select(list).prop_map(|seconds| Duration::from_secs(seconds))
-    };
+    let seconds = |list: &'static [u64]| prop::sample::select(list).prop_map(Duration::from_secs);
     let times = (
         seconds(&[0, 1, 5]),
         seconds(&[0, 1, 2]),

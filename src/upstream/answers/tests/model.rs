@@ -169,7 +169,7 @@ impl Model {
         let is_kept = self.ttl > 0
             && asked.kind != (Kind::Own { is_kept: false })
             && key.is_other_account == self.is_other_account
-            && (answer == Answer::Answer || is_negative(answer));
+            && (answer == Answer::Found || is_negative(answer));
         if is_kept {
             let entry = Entry {
                 number,

@@ -26,6 +26,7 @@ use crate::{
     context::{Context, Origin},
     credentials::{Credential, Credentials},
     deadline::Deadline,
+    identity::Identity,
     upstream::{Call, Error, Meaning, Refusal, Reply, statistics::Statistics},
 };
 
@@ -137,7 +138,7 @@ impl World {
             id,
         };
         let deadline = Deadline::new(Instant::now(), None, tenths(timeout));
-        let context = Context::new(deadline, false);
+        let context = Context::new(deadline, false, Identity::Address([127, 0, 0, 1].into()));
         let context = Arc::new(if is_uncached {
             context.uncached()
         } else {
@@ -311,7 +312,7 @@ fn outcome(answer: Answer, number: usize) -> Outcome {
         }))
     };
     match answer {
-        Answer::Answer => reply("answer"),
+        Answer::Found => reply("answer"),
         Answer::Malformed => reply("malformed"),
         Answer::NoReply => Err(Error::Unreachable {
             reason: number.to_string(),
@@ -332,7 +333,7 @@ fn outcome(answer: Answer, number: usize) -> Outcome {
 fn read(outcome: &Outcome) -> (Answer, usize) {
     let (answer, number) = match outcome {
         Ok(reply) => match meaning(&reply.body) {
-            Meaning::Answer => (Answer::Answer, &reply.request_id),
+            Meaning::Answer => (Answer::Found, &reply.request_id),
             Meaning::NotFound => (Answer::UnknownPerson, &reply.request_id),
             Meaning::Nothing => (Answer::Malformed, &reply.request_id),
         },
