@@ -13,6 +13,9 @@
 mod abandoned;
 mod callers;
 mod circuit;
+mod hit;
+mod leverage;
+mod memory;
 mod quota;
 mod replica;
 mod report;
@@ -23,18 +26,24 @@ use std::{env, process::ExitCode};
 use self::report::Report;
 
 /// The names of the scenarios, in the order in which they run.
-const SCENARIOS: [&str; 6] = [
+const SCENARIOS: [&str; 9] = [
     "rate",
     "adaptive",
     "replicas",
     "changes",
     "circuit",
     "abandoned",
+    "leverage",
+    "memory",
+    "hit",
 ];
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).filter(|it| it != "--bench").collect();
+    if arguments == [hit::BARE] {
+        hit::serve_bare().await;
+    }
     let (flags, names): (Vec<_>, Vec<_>) = arguments
         .iter()
         .map(String::as_str)
@@ -57,6 +66,9 @@ async fn main() -> ExitCode {
             "changes" => quota::changes(is_short).await,
             "circuit" => circuit::run(is_short).await,
             "abandoned" => abandoned::run(is_short).await,
+            "leverage" => leverage::run(is_short).await,
+            "memory" => memory::run(is_short).await,
+            "hit" => hit::run(is_short).await,
             _ => {
                 println!(
                     "there is no scenario `{name}`, only: {}",

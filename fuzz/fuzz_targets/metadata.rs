@@ -2,8 +2,8 @@
 //!
 //! What must hold: a timeout is read if and only if it follows the grammar of gRPC, and then to the
 //! nanosecond; a call's deadline is never later than the service or the caller allows; a repetition
-//! is one whose count says so; and an id is of 1 to 128 visible ASCII characters, the caller's own
-//! if that is such.
+//! is one whose count says so; an id is of 1 to 128 visible ASCII characters, the caller's own if
+//! that is such; and who says no-cache, and no more, does not get a kept answer.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use iai_facade::{
     deadline::{Bound, Deadline},
-    server::metadata::{is_repetition, request_id, timeout},
+    server::metadata::{is_no_cache, is_repetition, request_id, timeout},
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::time::Instant;
@@ -38,6 +38,13 @@ fuzz_target!(|data: &[u8]| {
     };
     let expected = exceeds("grpc-previous-rpc-attempts", 0) || exceeds("x-envoy-attempt-count", 1);
     assert_eq!(is_repetition(&headers), expected);
+
+    let mut directives = headers.get_all("cache-control").into_iter();
+    if directives.any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache")) {
+        assert!(is_no_cache(&headers));
+    } else if !data.to_ascii_lowercase().windows(8).any(|word| word == b"no-cache") {
+        assert!(!is_no_cache(&headers));
+    }
 
     let id = request_id(&headers);
     assert!(is_id(id.as_bytes()));

@@ -176,7 +176,6 @@ impl Line {
 
     fn write(&self, code: Code, upstream_id: &str, error: &str, cause: Option<&dyn Error>) {
         let duration = self.arrival.elapsed();
-        let subject = self.log.appearance(self.context.subject());
         let provenance = self.context.provenance();
         macro_rules! write_at {
             ($level:ident) => {
@@ -188,7 +187,8 @@ impl Line {
                     duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
                     request_id = self.request_id,
                     peer.address = %self.peer,
-                    subject,
+                    // Hashed only if the line is written.
+                    subject = self.log.appearance(self.context.subject()),
                     upstream.attempts = self.context.attempts(),
                     upstream.cache = provenance.map(|provenance| provenance.origin.name()),
                     upstream.request_id = Some(upstream_id).filter(|id| !id.is_empty()),

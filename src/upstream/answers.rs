@@ -182,7 +182,8 @@ impl Answers {
         }
     }
 
-    /// Asks upstream in the background, in the turn of whoever calls, unless that is being done or has failed a moment ago.
+    /// Asks upstream in the background, in the turn of whoever calls, unless that is being done or
+    /// has failed a moment ago.
     fn renew<A, F>(&self, key: &Key, call: &Call, identity: &Identity, kept: &Arc<Kept>, ask: A)
     where
         A: Fn(Arc<Context>) -> F + Send + 'static,

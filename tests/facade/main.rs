@@ -32,6 +32,7 @@ mod secrets;
 mod sharing;
 mod shutdown;
 mod signature;
+mod stale;
 mod tonic_errors;
 mod upstream_answers;
 mod upstream_connections;
