@@ -1,6 +1,14 @@
-//! How much memory a hundred thousand answers take.
+//! How much memory the cache takes that a hundred thousand answers were put into.
 
-use std::{fmt::Write, net::Ipv4Addr, sync::Arc};
+use std::{
+    fmt::Write,
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use iai_facade::{
     emulator::{Emulator, Fixtures},
@@ -19,7 +27,7 @@ const CALLERS: usize = 16;
 
 const MEBIBYTE: f64 = (1 << 20) as f64;
 
-/// Measures the memory of the process once it keeps the answers, and whether it keeps them.
+/// Measures the memory of the process once the cache is full, and what share of the answers it keeps.
 pub(crate) async fn run(_is_short: bool) -> Report {
     let emulator = Emulator::start((Ipv4Addr::LOCALHOST, 0).into(), fixtures());
     let emulator = emulator.await.unwrap();
@@ -44,14 +52,14 @@ pub(crate) async fn run(_is_short: bool) -> Report {
 
 /// Asks for one of so many persons, and returns how many answers were kept ones.
 async fn ask(replica: &Replica, one_of: usize) -> usize {
-    let hits = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let hits = Arc::new(AtomicUsize::new(0));
     let mut workers = JoinSet::new();
     for number in 0..CALLERS {
         let caller = Caller {
             number,
             service: replica.address,
             rate: 0.0,
-            timeout: std::time::Duration::from_secs(10),
+            timeout: Duration::from_secs(10),
         };
         let mut client = FaceRecognitionServiceClient::new(caller.channel());
         let hits = Arc::clone(&hits);
@@ -64,12 +72,12 @@ async fn ask(replica: &Replica, one_of: usize) -> usize {
                 };
                 let answer = client.get_person_group_info(request).await.unwrap();
                 let is_hit = answer.metadata().get("x-iai-cache").unwrap() == "hit";
-                hits.fetch_add(is_hit.into(), std::sync::atomic::Ordering::Relaxed);
+                hits.fetch_add(is_hit.into(), Ordering::Relaxed);
             }
         });
     }
     workers.join_all().await;
-    hits.load(std::sync::atomic::Ordering::Relaxed)
+    hits.load(Ordering::Relaxed)
 }
 
 /// Returns an account of persons who are in the documented group.

@@ -60,7 +60,10 @@ pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers.get(X_REQUEST_ID).filter(is_usable).cloned();
     given.unwrap_or_else(|| {
         let mut text = uuid::Uuid::encode_buffer();
-        let text = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text);
+        // Names must differ, and need not be hard to guess: the system is not asked for each.
+        let random = fastrand::u128(..).to_ne_bytes();
+        let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
+        let text = uuid.hyphenated().encode_lower(&mut text);
         #[expect(clippy::expect_used, reason = "hexadecimal digits and hyphens")]
         HeaderValue::from_str(text).expect("a UUID")
     })

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, pending},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -59,6 +59,8 @@ impl Answers {
 
     /// Answers a call, for which `ask` asks upstream if that is necessary.
     ///
+    /// Whatever asks is boxed: it is large, and would be moved about for every hit as well.
+    ///
     /// # Errors
     ///
     /// Fails as `ask` does.
@@ -74,12 +76,12 @@ impl Answers {
     {
         let is_alone = context.is_uncached() || (self.cache.is_none() && !self.is_sharing);
         if is_alone {
-            let outcome = ask(Arc::clone(context)).await;
+            let outcome = Box::pin(ask(Arc::clone(context))).await;
             return self.tell(context, Origin::Miss, Duration::ZERO, outcome);
         }
         let key = Key::new(&self.credentials.current(), call);
         let Some(cache) = &self.cache else {
-            let (origin, outcome) = self.asked(&key, call, context, ask).await;
+            let (origin, outcome) = Box::pin(self.asked(&key, call, context, ask)).await;
             return self.tell(context, origin, Duration::ZERO, outcome);
         };
 
@@ -100,7 +102,7 @@ impl Answers {
             }
         }
 
-        let mut asked = pin!(self.asked(&key, call, context, ask));
+        let mut asked = Box::pin(self.asked(&key, call, context, ask));
         let answered = if is_stale {
             // Upstream that does not answer in time is as good as down.
             timeout_at(last_moment(context.deadline(), now), &mut asked).await

@@ -25,9 +25,9 @@ use super::{
 };
 use crate::config;
 
-/// What an entry occupies in the library beside its key and its answer, in bytes. The allocator adds
-/// to all of them: the process takes up to a half more than the entries weigh.
-const OVERHEAD: usize = 240;
+/// What an entry takes beside its key and its answer, in bytes, in the library and lost to the
+/// allocator: as the memory of a process shows that keeps many.
+const OVERHEAD: usize = 480;
 
 /// Answers by their calls, the most useful ones if there is no room for all.
 pub(super) struct Cache {

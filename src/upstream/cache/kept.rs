@@ -29,9 +29,11 @@ pub(in crate::upstream) struct Kept {
 enum Content {
     Refused(Box<Refusal>),
     Replied {
-        /// The id of the call, and then the body: exactly what is needed of the buffer that both
-        /// were received in.
+        /// The body, and the id of the call behind it unless the body has it: exactly what is needed
+        /// of the buffer that both were received in.
         bytes: Box<[u8]>,
+        body_length: u32,
+        id_start: u32,
         id_length: u32,
     },
 }
@@ -40,9 +42,17 @@ impl Kept {
     /// Returns an answer to be kept.
     pub(super) fn answer(reply: &Reply, is_negative: bool, now: Instant) -> Self {
         let id = reply.request_id.as_bytes();
+        let body = reply.body.as_ref();
+        let is_id = |part: &[u8]| part == id;
+        let (bytes, id_start) = match body.windows(id.len().max(1)).rposition(is_id) {
+            Some(start) => (body.into(), start),
+            None => ([body, id].concat().into(), body.len()),
+        };
+        // No answer has more than 64 MiB, and its id is a part of it.
         let content = Content::Replied {
-            bytes: [id, &reply.body].concat().into(),
-            // An id is a part of the body, which has at most 64 MiB.
+            bytes,
+            body_length: body.len() as u32,
+            id_start: id_start as u32,
             id_length: id.len() as u32,
         };
         Self::new(content, is_negative, now)
@@ -66,8 +76,15 @@ impl Kept {
     pub(in crate::upstream) fn outcome(&self) -> Result<Reply, Error> {
         match &self.content {
             Content::Refused(refusal) => Err(Error::Refused(Refusal::clone(refusal))),
-            Content::Replied { bytes, id_length } => {
-                let (id, body) = bytes.split_at(*id_length as usize);
+            Content::Replied {
+                bytes,
+                body_length,
+                id_start,
+                id_length,
+            } => {
+                let (_, id) = bytes.split_at(*id_start as usize);
+                let (id, _) = id.split_at(*id_length as usize);
+                let (body, _) = bytes.split_at(*body_length as usize);
                 Ok(Reply {
                     body: Bytes::copy_from_slice(body),
                     request_id: String::from_utf8_lossy(id).into_owned(),

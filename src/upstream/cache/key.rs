@@ -3,7 +3,7 @@
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, LazyLock},
+    sync::LazyLock,
 };
 
 use super::super::Call;
@@ -14,10 +14,7 @@ use crate::credentials::Credential;
 ///
 /// `Debug` shows nothing of it, since parameters hold ids.
 #[derive(Clone, Eq, Hash, PartialEq)]
-pub(in crate::upstream) struct Key(Arc<Parts>);
-
-#[derive(Eq, Hash, PartialEq)]
-struct Parts {
+pub(in crate::upstream) struct Key {
     account: u64,
     action: &'static str,
     parameters: Box<[u8]>,
@@ -30,16 +27,17 @@ impl Key {
     /// meaning outside of this process.
     pub(in crate::upstream) fn new(credential: &Credential, call: &Call) -> Self {
         static HASH: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self(Arc::new(Parts {
+        Self {
             account: HASH.hash_one(credential.secret_id()),
             action: call.action,
+            // Not a part of the buffer in which they were written, which has room for more.
             parameters: call.parameters.as_ref().into(),
-        }))
+        }
     }
 
     /// Returns how many bytes its parts have.
     pub(super) fn size(&self) -> usize {
-        size_of::<Parts>() + self.0.parameters.len()
+        size_of::<Self>() + self.parameters.len()
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     super::Answers,
-    Answer, Step,
+    Step,
     model::{End, Key, MAX_CALL_TIME, Model, Time},
     upstream::{Outcome, meaning, outcome, read},
 };
