@@ -7,6 +7,7 @@
 //! Kubernetes sets variables such as `IAI_FACADE_PORT` and `IAI_FACADE_SERVICE_HOST` for a service
 //! named `iai-facade`. No setting may take such a name.
 
+mod callers;
 mod calls;
 mod credentials;
 mod emulation;
@@ -20,6 +21,7 @@ mod upstream;
 use clap::Args;
 
 pub use self::{
+    callers::{Callers, Tls},
     calls::Calls,
     credentials::{CredentialFiles, Credentials},
     emulation::{Emulate, EmulateArgs, Emulation},
@@ -36,6 +38,8 @@ pub use self::{
 pub struct ServeArgs {
     #[command(flatten)]
     listening: listening::ListeningArgs,
+    #[command(flatten)]
+    callers: callers::CallersArgs,
     #[command(flatten)]
     upstream: upstream::UpstreamArgs,
     #[command(flatten)]
@@ -55,6 +59,8 @@ pub struct ServeArgs {
 pub struct Serve {
     /// Where to listen.
     pub listening: Listening,
+    /// Who may call.
+    pub callers: Callers,
     /// How to reach upstream.
     pub upstream: Upstream,
     /// How the account's quota is shared out.
@@ -80,6 +86,7 @@ impl ServeArgs {
         let explicit = [self.upstream.explicit(), self.credentials.explicit()].concat();
 
         let listening = self.listening.checked(&mut problems);
+        let callers = self.callers.checked(&mut problems);
         let upstream = self.upstream.checked(&mut problems);
         let quota = self.quota.checked(&mut problems);
         let credentials = self.credentials.checked(&mut problems);
@@ -90,6 +97,7 @@ impl ServeArgs {
         let settings = || {
             Some(Serve {
                 listening: listening?,
+                callers: callers?,
                 upstream: upstream?,
                 quota: quota?,
                 credentials: credentials?,

@@ -2,8 +2,10 @@
 
 mod access_log;
 mod admin;
+mod callers;
 mod calls;
 mod connections;
+mod handshake;
 mod peer;
 mod preface;
 mod readiness;
@@ -16,7 +18,10 @@ use std::{future::Future, io, net::SocketAddr, panic::resume_unwind};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use self::{access_log::AccessLog, calls::Calls, readiness::Readiness};
+use self::{
+    access_log::AccessLog, callers::Callers, calls::Calls, handshake::Handshake,
+    readiness::Readiness,
+};
 use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
 
 /// A service that listens, and answers nobody until it is run.
@@ -26,6 +31,7 @@ pub struct Server {
     grpc: TcpListener,
     admin: TcpListener,
     addresses: Addresses,
+    handshake: Handshake,
     calls: Calls,
     readiness: Readiness,
     log_control: Option<LogControl>,
@@ -76,6 +82,8 @@ impl Server {
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
+        let callers = Callers::new(&settings.callers);
+        warn_if_open(&settings.callers, grpc_address);
         Ok(Self {
             grpc,
             admin,
@@ -83,7 +91,8 @@ impl Server {
                 grpc: grpc_address,
                 admin: admin_address,
             },
-            calls: Calls::new(routes, access_log, settings.calls.max_call_time),
+            handshake: Handshake::new(settings.callers.tls.clone(), callers.clone()),
+            calls: Calls::new(routes, callers, access_log, settings.calls.max_call_time),
             readiness,
             log_control,
             settings: settings.calls.clone(),
@@ -104,7 +113,12 @@ impl Server {
         let mut grpc = JoinSet::new();
         let mut admin = JoinSet::new();
         let (stop, stopping) = watch::channel(());
-        grpc.spawn(connections::serve_http2(self.grpc, self.calls, stopping));
+        grpc.spawn(connections::serve_http2(
+            self.grpc,
+            self.handshake,
+            self.calls,
+            stopping,
+        ));
         let router = admin::router(self.readiness.clone(), self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
 
@@ -125,6 +139,19 @@ impl Server {
         {
             tracing::warn!(?drain_timeout, "calls are still in progress, and are cut");
         }
+    }
+}
+
+/// Says so if everybody who reaches the service may call it, which is as it should be behind a
+/// sidecar, and nowhere else.
+fn warn_if_open(settings: &config::Callers, address: SocketAddr) {
+    let is_local = address.ip().to_canonical().is_loopback();
+    if !is_local && settings.tls.is_none() && settings.tokens.is_none() {
+        tracing::warn!(
+            grpc.address = %address,
+            "whoever reaches the gRPC port may call, in plain text: unless a sidecar guards it, set \
+             --tls-cert, --tls-client-ca or --tokens-file",
+        );
     }
 }
 

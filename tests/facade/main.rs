@@ -10,6 +10,7 @@ mod access_log;
 mod admin;
 mod attempts;
 mod call;
+mod callers;
 mod circuit;
 mod clock;
 mod command_line;
