@@ -10,6 +10,7 @@ use tokio::{
 use tokio_rustls::{
     TlsConnector,
     rustls::{
+        HandshakeKind,
         pki_types::ServerName,
         version::{TLS12, TLS13},
     },
@@ -33,6 +34,9 @@ const SERVER_HANDSHAKE: u8 = 22;
 /// What an alert says.
 const FATAL: u8 = 2;
 const PROTOCOL_VERSION: u8 = 70;
+
+/// How a connection of HTTP/2 begins: the preface, and settings of which none is set.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// The extension by which a client says that it speaks TLS 1.2 and nothing else.
 const SUPPORTED_VERSIONS: [u8; 7] = [0, 43, 0, 3, 2, 3, 3];
@@ -223,6 +227,28 @@ async fn tls_1_2_and_1_3_are_spoken_and_1_1_is_not() {
         (alert[0], &alert[5..]),
         (ALERT, &[FATAL, PROTOCOL_VERSION][..])
     );
+}
+
+#[tokio::test]
+async fn no_session_is_taken_up_again_so_that_every_connection_shows_its_certificate() {
+    let authority = Authority::new();
+    let server = authority.server();
+    let facade = Facade::start_with(&["--tls-cert", &server.cert, "--tls-key", &server.key]).await;
+
+    for version in [&TLS12, &TLS13] {
+        let remembering = authority.connector(&[version]);
+        for _ in 0..2 {
+            let mut stream = open(facade.addresses.grpc, Arc::clone(&remembering)).await;
+            let kind = stream.get_ref().1.handshake_kind();
+            assert!(matches!(
+                kind,
+                Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest)
+            ));
+            // Tickets would arrive before the answer to this.
+            stream.write_all(PREFACE).await.unwrap();
+            stream.read_u8().await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 
 use iai_facade::proto::face_recognition_service_client::FaceRecognitionServiceClient;
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_rustls::rustls::version::TLS13;
 
 use crate::{
     authority::Authority,
-    harness::{Program, client, group},
+    harness::{Facade, Program, client, group},
     tls_client::{channel, hello},
 };
 
@@ -49,6 +52,25 @@ async fn thousands_of_handshakes_that_stop_half_way_harm_nobody() {
         }
     }
     assert_eq!(open.len(), HALF_OPEN);
+}
+
+#[tokio::test]
+async fn what_stops_half_way_is_ended_by_itself() {
+    let authority = Authority::new();
+    let server = authority.server();
+    let encrypted = ["--tls-cert", &server.cert, "--tls-key", &server.key];
+    let hello = hello(&authority, &TLS13);
+
+    let mut open = Vec::new();
+    for (flags, beginning) in [(&encrypted[..], &hello[..9]), (&[], b"PRI")] {
+        let facade = Facade::start_with(flags).await;
+        let stream = begin(facade.addresses.grpc, beginning).await;
+        open.push((stream, facade));
+    }
+
+    for (mut stream, _facade) in open {
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    }
 }
 
 #[tokio::test]
