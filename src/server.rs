@@ -9,6 +9,7 @@ mod handshake;
 mod peer;
 mod preface;
 mod readiness;
+mod reload;
 mod routes;
 
 pub mod metadata;
@@ -20,7 +21,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use self::{
     access_log::AccessLog, callers::Callers, calls::Calls, handshake::Handshake,
-    readiness::Readiness,
+    readiness::Readiness, reload::Reloading,
 };
 use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
 
@@ -33,6 +34,7 @@ pub struct Server {
     addresses: Addresses,
     handshake: Handshake,
     calls: Calls,
+    reloading: Reloading,
     readiness: Readiness,
     log_control: Option<LogControl>,
     settings: config::Calls,
@@ -62,6 +64,10 @@ pub enum BindError {
     /// The descriptors of the protocol cannot be read.
     #[error("server reflection cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
+
+    /// Signals cannot be listened for.
+    #[error("SIGHUP cannot be listened for")]
+    Signal(#[source] io::Error),
 }
 
 impl Server {
@@ -93,6 +99,7 @@ impl Server {
             },
             handshake: Handshake::new(settings.callers.tls.clone(), callers.clone()),
             calls: Calls::new(routes, callers, access_log, settings.calls.max_call_time),
+            reloading: Reloading::new(&settings.callers).map_err(BindError::Signal)?,
             readiness,
             log_control,
             settings: settings.calls.clone(),
@@ -109,9 +116,11 @@ impl Server {
     /// As it stops, health turns to NOT_SERVING, connections are told to go away, and streams that
     /// watch the health end; calls still in progress after the drain timeout are cut.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        // Both end, with all their connections, when this future does.
+        // All end, with all their connections, when this future does.
         let mut grpc = JoinSet::new();
         let mut admin = JoinSet::new();
+        let mut reloading = JoinSet::new();
+        reloading.spawn(self.reloading.run());
         let (stop, stopping) = watch::channel(());
         grpc.spawn(connections::serve_http2(
             self.grpc,
