@@ -8,6 +8,7 @@
 //! named `iai-facade`. No setting may take such a name.
 
 mod cache;
+mod callers;
 mod calls;
 mod credentials;
 mod emulation;
@@ -22,6 +23,7 @@ use clap::Args;
 
 pub use self::{
     cache::Cache,
+    callers::{Callers, Tls},
     calls::Calls,
     credentials::{CredentialFiles, Credentials},
     emulation::{Emulate, EmulateArgs, Emulation},
@@ -38,6 +40,8 @@ pub use self::{
 pub struct ServeArgs {
     #[command(flatten)]
     listening: listening::ListeningArgs,
+    #[command(flatten)]
+    callers: callers::CallersArgs,
     #[command(flatten)]
     upstream: upstream::UpstreamArgs,
     #[command(flatten)]
@@ -59,6 +63,8 @@ pub struct ServeArgs {
 pub struct Serve {
     /// Where to listen.
     pub listening: Listening,
+    /// Who may call.
+    pub callers: Callers,
     /// How to reach upstream.
     pub upstream: Upstream,
     /// How the account's quota is shared out.
@@ -86,6 +92,7 @@ impl ServeArgs {
         let explicit = [self.upstream.explicit(), self.credentials.explicit()].concat();
 
         let listening = self.listening.checked(&mut problems);
+        let callers = self.callers.checked(&mut problems);
         let upstream = self.upstream.checked(&mut problems);
         let quota = self.quota.checked(&mut problems);
         let credentials = self.credentials.checked(&mut problems);
@@ -97,6 +104,7 @@ impl ServeArgs {
         let settings = || {
             Some(Serve {
                 listening: listening?,
+                callers: callers?,
                 upstream: upstream?,
                 quota: quota?,
                 credentials: credentials?,

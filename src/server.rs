@@ -2,11 +2,14 @@
 
 mod access_log;
 mod admin;
+mod callers;
 mod calls;
 mod connections;
+mod handshake;
 mod peer;
 mod preface;
 mod readiness;
+mod reload;
 mod routes;
 
 pub mod metadata;
@@ -16,7 +19,10 @@ use std::{future::Future, io, net::SocketAddr, panic::resume_unwind};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-use self::{access_log::AccessLog, calls::Calls, readiness::Readiness};
+use self::{
+    access_log::AccessLog, callers::Callers, calls::Calls, handshake::Handshake,
+    readiness::Readiness, reload::Reloading,
+};
 use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
 
 /// A service that listens, and answers nobody until it is run.
@@ -26,7 +32,9 @@ pub struct Server {
     grpc: TcpListener,
     admin: TcpListener,
     addresses: Addresses,
+    handshake: Handshake,
     calls: Calls,
+    reloading: Reloading,
     readiness: Readiness,
     log_control: Option<LogControl>,
     settings: config::Calls,
@@ -56,6 +64,10 @@ pub enum BindError {
     /// The descriptors of the protocol cannot be read.
     #[error("server reflection cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
+
+    /// Signals cannot be listened for.
+    #[error("SIGHUP cannot be listened for")]
+    Signal(#[source] io::Error),
 }
 
 impl Server {
@@ -76,6 +88,8 @@ impl Server {
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
+        let callers = Callers::new(&settings.callers);
+        warn_if_open(&settings.callers, grpc_address);
         Ok(Self {
             grpc,
             admin,
@@ -83,7 +97,9 @@ impl Server {
                 grpc: grpc_address,
                 admin: admin_address,
             },
-            calls: Calls::new(routes, access_log, settings.calls.max_call_time),
+            handshake: Handshake::new(settings.callers.tls.clone(), callers.clone()),
+            calls: Calls::new(routes, callers, access_log, settings.calls.max_call_time),
+            reloading: Reloading::new(&settings.callers).map_err(BindError::Signal)?,
             readiness,
             log_control,
             settings: settings.calls.clone(),
@@ -100,11 +116,18 @@ impl Server {
     /// As it stops, health turns to NOT_SERVING, connections are told to go away, and streams that
     /// watch the health end; calls still in progress after the drain timeout are cut.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        // Both end, with all their connections, when this future does.
+        // All end, with all their connections, when this future does.
         let mut grpc = JoinSet::new();
         let mut admin = JoinSet::new();
+        let mut reloading = JoinSet::new();
+        reloading.spawn(self.reloading.run());
         let (stop, stopping) = watch::channel(());
-        grpc.spawn(connections::serve_http2(self.grpc, self.calls, stopping));
+        grpc.spawn(connections::serve_http2(
+            self.grpc,
+            self.handshake,
+            self.calls,
+            stopping,
+        ));
         let router = admin::router(self.readiness.clone(), self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
 
@@ -125,6 +148,19 @@ impl Server {
         {
             tracing::warn!(?drain_timeout, "calls are still in progress, and are cut");
         }
+    }
+}
+
+/// Says so if everybody who reaches the service may call it, which is as it should be behind a
+/// sidecar, and nowhere else.
+fn warn_if_open(settings: &config::Callers, address: SocketAddr) {
+    let is_local = address.ip().to_canonical().is_loopback();
+    if !is_local && settings.tls.is_none() && settings.tokens.is_none() {
+        tracing::warn!(
+            grpc.address = %address,
+            "whoever reaches the gRPC port may call, in plain text: unless a sidecar guards it, set \
+             --tls-cert, --tls-client-ca or --tokens-file",
+        );
     }
 }
 

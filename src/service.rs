@@ -17,7 +17,7 @@ use tonic::{
     metadata::{MetadataMap, MetadataValue},
 };
 
-pub use self::failure::Failure;
+pub use self::failure::{Failure, Unidentified};
 use crate::{
     context::{Context, Provenance, Subject},
     operation::{

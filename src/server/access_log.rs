@@ -187,6 +187,7 @@ impl Line {
                     duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
                     request_id = self.request_id,
                     peer.address = %self.peer,
+                    caller = %self.context.identity(),
                     // Hashed only if the line is written.
                     subject = self.log.appearance(self.context.subject()),
                     upstream.attempts = self.context.attempts(),

@@ -13,31 +13,49 @@ use tonic::{Code, Status, body::Body, service::Routes};
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use super::{access_log::AccessLog, metadata, peer::Peer};
-use crate::{context::Context, deadline::Deadline, identity::Identity, service::Failure};
+use super::{
+    access_log::AccessLog,
+    callers::{self, Caller, Callers},
+    metadata,
+    peer::Peer,
+};
+use crate::{context::Context, deadline::Deadline, service::Failure};
 
 /// Methods that are asked about the service itself. They are not in the log, and NOT_FOUND is theirs
 /// to say.
 const AUXILIARY: [&str; 4] = [
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/Watch",
+    HEALTH[0],
+    HEALTH[1],
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Methods that everybody may call: orchestrators ask for the health, and have no secrets.
+const HEALTH: [&str; 2] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
 ];
 
 /// Answers calls, whichever service they are for.
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
     routes: Routes,
+    callers: Callers,
     access_log: Arc<AccessLog>,
     max_call_time: Duration,
 }
 
 impl Calls {
-    /// Returns what answers by `routes`, within `max_call_time`.
-    pub(super) fn new(routes: Routes, access_log: AccessLog, max_call_time: Duration) -> Self {
+    /// Returns what answers by `routes` those of `callers` who may call, within `max_call_time`.
+    pub(super) fn new(
+        routes: Routes,
+        callers: Callers,
+        access_log: AccessLog,
+        max_call_time: Duration,
+    ) -> Self {
         Self {
             routes,
+            callers,
             access_log: Arc::new(access_log),
             max_call_time,
         }
@@ -54,18 +72,20 @@ impl Calls {
             metadata::timeout(request.headers()),
             self.max_call_time,
         );
+        let caller = self.caller(&request, peer);
         let mut context = Context::new(
             deadline,
             metadata::is_repetition(request.headers()),
-            Identity::Address(peer.address.ip()),
+            caller.identity,
         );
         if metadata::is_no_cache(request.headers()) {
             context = context.uncached();
         }
         let context = Arc::new(context);
+        let refusal = caller.refusal;
 
         if AUXILIARY.contains(&request.uri().path()) {
-            let mut response = self.bounded(request, &context).await;
+            let mut response = self.admitted(request, refusal, &context).await;
             complete(&mut response, &context, Some(Code::NotFound));
             return response;
         }
@@ -76,7 +96,7 @@ impl Calls {
         let in_progress = peer.call();
 
         let mut response = self
-            .bounded(request, &context)
+            .admitted(request, refusal, &context)
             .instrument(line.span())
             .await;
         complete(&mut response, &context, None);
@@ -91,6 +111,31 @@ impl Calls {
                 frame
             }))
         })
+    }
+
+    /// Tells whose a call is. Of those for the health nothing is asked.
+    fn caller(&self, request: &Request<Incoming>, peer: &Peer) -> Caller {
+        if HEALTH.contains(&request.uri().path()) {
+            let identity = callers::address(peer);
+            return Caller {
+                identity,
+                refusal: None,
+            };
+        }
+        self.callers.identify(request.headers(), peer)
+    }
+
+    /// Answers a call that may be made, and refuses another before anything is read of it.
+    async fn admitted(
+        self,
+        request: Request<Incoming>,
+        refusal: Option<Failure>,
+        context: &Arc<Context>,
+    ) -> Response<Body> {
+        match refusal {
+            Some(failure) => failure.into_status(context).into_http(),
+            None => self.bounded(request, context).await,
+        }
     }
 
     /// Answers by the deadline. What is under way for the call by then is dropped, which ends it.

@@ -29,7 +29,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{calls::Calls, peer::Peer, preface};
+use super::{
+    calls::Calls,
+    handshake::{Handshake, Stream},
+    peer::Peer,
+};
 use crate::chain::chain;
 
 /// Calls in progress on one connection.
@@ -41,9 +45,6 @@ const MAX_HEADER_LIST_BYTES: u32 = 16 << 10;
 /// How often a connection is asked whether it is still there, and how long it may take to answer.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long the first bytes of a connection may take to arrive.
-const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection stays open, once told to go away, without a call in progress.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -58,7 +59,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 type Stopping = watch::Receiver<()>;
 
 /// Serves gRPC until told to stop, and then until the calls in progress are answered.
-pub(super) async fn serve_http2(listener: TcpListener, calls: Calls, stopping: Stopping) {
+pub(super) async fn serve_http2(
+    listener: TcpListener,
+    handshake: Handshake,
+    calls: Calls,
+    stopping: Stopping,
+) {
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2
         .timer(TokioTimer::new())
@@ -70,9 +76,18 @@ pub(super) async fn serve_http2(listener: TcpListener, calls: Calls, stopping: S
     let mut stop = stopping.clone();
     let stop = async move { drop(stop.changed().await) };
     accept(listener, stop, |stream, address| {
-        let (calls, http2, stopping) = (calls.clone(), http2.clone(), stopping.clone());
+        let (handshake, calls) = (handshake.clone(), calls.clone());
+        let (http2, mut stopping) = (http2.clone(), stopping.clone());
         async move {
-            if let Err(error) = serve_calls(stream, address, calls, &http2, stopping).await {
+            let served = async {
+                let (stream, shown) = tokio::select! {
+                    begun = handshake.begin(stream) => begun?,
+                    _ = stopping.changed() => return Ok(()),
+                };
+                let peer = Peer::new(address, shown);
+                serve_calls(stream, &peer, calls, &http2, stopping).await
+            };
+            if let Err(error) = served.await {
                 tracing::debug!(peer.address = %address, error = chain(&*error), "a connection broke");
             }
         }
@@ -82,17 +97,12 @@ pub(super) async fn serve_http2(listener: TcpListener, calls: Calls, stopping: S
 
 /// Serves the calls of one connection, to its end.
 async fn serve_calls(
-    stream: TcpStream,
-    address: SocketAddr,
+    stream: Box<dyn Stream>,
+    peer: &Peer,
     calls: Calls,
     http2: &http2::Builder<TokioExecutor>,
     mut stopping: Stopping,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let stream = tokio::select! {
-        prefaced = timeout(PREFACE_TIMEOUT, preface::read(stream)) => prefaced??,
-        _ = stopping.changed() => return Ok(()),
-    };
-    let peer = Peer::new(address);
     let service = {
         let peer = peer.clone();
         service_fn(move |request| {
@@ -107,7 +117,7 @@ async fn serve_calls(
     }
     tokio::select! {
         ended = connection => Ok(ended?),
-        () = farewell(&peer) => Ok(()),
+        () = farewell(peer) => Ok(()),
     }
 }
 

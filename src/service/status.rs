@@ -8,7 +8,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::FieldViolation;
 
-use super::{Failure, presentable, refusal, report::Report, retry::Retry};
+use super::{Failure, Unidentified, presentable, refusal, report::Report, retry::Retry};
 use crate::{
     context::{Context, Subject},
     operation::{InvalidReply, InvalidRequest},
@@ -36,6 +36,16 @@ impl Failure {
     pub fn into_status(self, context: &Context) -> Status {
         let subject = context.subject();
         let report = match self {
+            Self::CallerNotAllowed => Report::own(
+                Code::PermissionDenied,
+                ErrorReason::CallerNotAllowed,
+                "the certificate of the caller has no name that may call",
+            ),
+            Self::CallerUnauthenticated(unidentified) => Report::own(
+                Code::Unauthenticated,
+                ErrorReason::CallerUnauthenticated,
+                words(unidentified),
+            ),
             Self::DeadlineExceeded => Report::own(
                 Code::DeadlineExceeded,
                 ErrorReason::DeadlineExceeded,
@@ -73,6 +83,16 @@ impl Failure {
             Self::Upstream(error) => of_upstream(&error, subject),
         };
         report.into_status(context)
+    }
+}
+
+fn words(unidentified: Unidentified) -> &'static str {
+    match unidentified {
+        Unidentified::NoCertificate => "the caller must show a certificate",
+        Unidentified::NoToken => {
+            "the caller must send a token, in the metadata key authorization as `Bearer TOKEN`"
+        }
+        Unidentified::UnknownToken => "the token of the caller is not one that may call",
     }
 }
 

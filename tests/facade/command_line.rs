@@ -9,6 +9,12 @@ async fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
     let flags = [
         ("--listen", "here"),
         ("--admin-listen", "127.0.0.1"),
+        ("--tls-cert", "/nowhere"),
+        ("--tls-key", "/nowhere"),
+        ("--tls-client-ca", "/nowhere"),
+        ("--allow-san", "a b"),
+        ("--tokens-file", "/nowhere"),
+        ("--trust-forwarded-identity=maybe", ""),
         ("--endpoint", "iai.tencentcloudapi.com"),
         ("--region", "ap guangzhou"),
         ("--language", "de-DE"),

@@ -11,7 +11,7 @@ use iai_facade::{
     identity::Identity,
     operation::{InvalidReply, InvalidRequest},
     proto::ErrorReason,
-    service::Failure,
+    service::{Failure, Unidentified},
     upstream::{Error, envelope::Refusal},
 };
 use tokio::time::Instant;
@@ -55,6 +55,8 @@ async fn our_own_errors_have_the_statuses_and_delays_that_are_written() {
         }),
         Failure::Upstream(Error::CircuitOpen),
         Failure::DeadlineExceeded,
+        Failure::CallerUnauthenticated(Unidentified::NoToken),
+        Failure::CallerNotAllowed,
         Failure::MethodUnknown,
     ];
     let rows = table("| reason | status |");
