@@ -1,7 +1,7 @@
 //! Keeps answers, and that there is none, for a while.
 //!
 //! The library stores, weighs and evicts. How old an answer may be is decided in
-//! [`lifetimes`](self::lifetimes), by times that are passed in.
+//! [`lifetimes`], by times that are passed in.
 
 mod kept;
 mod key;
