@@ -20,7 +20,7 @@ use clap::Args;
 
 pub use self::{
     calls::Calls,
-    credentials::{CredentialFiles, Credentials},
+    credentials::{CredentialFiles, CredentialSource, Credentials},
     emulation::{Emulate, EmulateArgs, Emulation},
     listening::Listening,
     log::{Format, HashKey, Level, Log},

@@ -8,14 +8,15 @@
 //!       │
 //!    service ─────► operation        what is particular to each action
 //!       │
-//!    upstream ────► credentials      what calls are signed with
-//!       │
-//!       └─────────► signature        TC3-HMAC-SHA256
+//!    upstream ────► credentials      what calls are signed with, and where it comes from
+//!       │               │
+//!       └───────────────┴──► signature        TC3-HMAC-SHA256
 //! ```
 //!
 //! Arrows are `use`, and point only down or to the right: [`service`] introduces [`operation`] and
 //! [`upstream`] to each other, which know nothing of one another. Some rooms are leaves, which others
-//! look into: [`chain`], [`clock`], [`code`], [`config`], [`context`], [`deadline`], [`json`], [`proto`], [`telemetry`].
+//! look into: [`chain`], [`clock`], [`code`], [`config`], [`context`], [`deadline`], [`json`], [`proto`],
+//! [`telemetry`], [`trust`].
 //! The [`emulator`] uses no other room: it is a second reading of the vendor's documentation. Two
 //! commands stand on the other side of the wire: [`call`] and [`probe`], which share [`client`].
 //!
@@ -54,4 +55,5 @@ pub mod server;
 pub mod service;
 pub mod signature;
 pub mod telemetry;
+pub mod trust;
 pub mod upstream;

@@ -15,7 +15,7 @@ use iai_facade::{
     chain::chain,
     clock::Clock,
     config::{self, EmulateArgs, Problems, ServeArgs},
-    credentials::{self, Credential, Credentials, Unavailable},
+    credentials::{self, Credential, Credentials, Surroundings, Unavailable},
     emulator::{Emulator, Fixtures},
     probe::{Outcome, ProbeArgs, probe},
     server::{Server, shutdown},
@@ -119,7 +119,13 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
         Some(emulation) => emulated(emulation.fixtures, &mut settings.upstream).await?,
         None => (
             None,
-            Credentials::load(settings.credentials.clone(), variable)?,
+            Credentials::start(
+                &settings.credentials,
+                &settings.upstream,
+                Surroundings::new(variable),
+                Clock::system(),
+            )
+            .await?,
         ),
     };
     let client = Client::new(&settings.upstream, credentials, Clock::system())?;
@@ -149,7 +155,7 @@ async fn emulated(
         endpoint = emulator.endpoint(),
         "EMULATED: no call goes to Tencent Cloud; answers come from fixtures in this process",
     );
-    if credentials::are_in_environment(variable) {
+    if credentials::are_in_environment(&Surroundings::new(variable)) {
         tracing::warn!("the credential in the environment is ignored beside --emulate");
     }
     upstream.endpoint = emulator.endpoint().parse()?;
@@ -160,6 +166,7 @@ async fn emulated(
         Credential::new(secret_id, secret_key, account.token().map(str::to_owned)).map_err(
             |error| Unavailable {
                 report: vec![format!("--fixtures: {error}")],
+                is_passing: false,
             },
         )
     })?;

@@ -8,6 +8,7 @@ mod peer;
 mod preface;
 mod readiness;
 mod routes;
+mod start_up;
 
 pub mod metadata;
 pub mod shutdown;
@@ -28,6 +29,7 @@ pub struct Server {
     addresses: Addresses,
     calls: Calls,
     readiness: Readiness,
+    client: Client,
     log_control: Option<LogControl>,
     settings: config::Calls,
 }
@@ -71,8 +73,9 @@ impl Server {
         client: Client,
         log_control: Option<LogControl>,
     ) -> Result<Self, BindError> {
-        let (readiness, health) = Readiness::new().await;
-        let routes = routes::routes(FaceRecognition::new(client), health)?;
+        let are_verified = settings.credentials.verify_upstream;
+        let (readiness, health) = Readiness::new(client.credentials().clone(), are_verified).await;
+        let routes = routes::routes(FaceRecognition::new(client.clone()), health)?;
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
@@ -85,6 +88,7 @@ impl Server {
             },
             calls: Calls::new(routes, access_log, settings.calls.max_call_time),
             readiness,
+            client,
             log_control,
             settings: settings.calls.clone(),
         })
@@ -108,12 +112,18 @@ impl Server {
         let router = admin::router(self.readiness.clone(), self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
 
-        self.readiness.set_credential_obtained().await;
+        let latches = start_up::latch(
+            self.client,
+            self.readiness.clone(),
+            self.settings.max_call_time,
+        );
+        let mut start_up = start_up::begin(latches).await;
         self.readiness.set_listening().await;
         tokio::select! {
             () = shutdown => {}
             Some(ended) = grpc.join_next() => ended.unwrap_or_else(|error| resume_unwind(error.into_panic())),
         }
+        start_up.shutdown().await;
         self.readiness.set_stopping().await;
         drop(stop);
         self.readiness.end_watches().await;

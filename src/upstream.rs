@@ -7,10 +7,8 @@ pub mod error_code;
 pub mod retry;
 
 mod attempts;
-mod clock_offset;
 mod failure;
 mod retry_budget;
-mod tls;
 mod transport;
 
 use std::{sync::Arc, time::Duration};
@@ -19,7 +17,12 @@ use bytes::Bytes;
 
 use self::attempts::Attempts;
 pub use self::{envelope::Refusal, transport::BuildError};
-use crate::{clock::Clock, config, context::Context, credentials::Credentials};
+use crate::{
+    clock::Clock,
+    config,
+    context::Context,
+    credentials::{Credentials, Unavailable},
+};
 
 /// One call to make: an action and its parameters as JSON.
 ///
@@ -45,6 +48,7 @@ pub struct Reply {
 #[derive(Clone, Debug)]
 pub struct Client {
     attempts: Arc<Attempts>,
+    credentials: Credentials,
 }
 
 impl Client {
@@ -60,8 +64,16 @@ impl Client {
         credentials: Credentials,
         clock: Clock,
     ) -> Result<Self, BuildError> {
-        let attempts = Arc::new(Attempts::new(settings, credentials, clock)?);
-        Ok(Self { attempts })
+        let attempts = Arc::new(Attempts::new(settings, credentials.clone(), clock)?);
+        Ok(Self {
+            attempts,
+            credentials,
+        })
+    }
+
+    /// Returns the credentials that calls are signed with.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Makes `call`, with as many attempts as help and are allowed.
@@ -80,6 +92,10 @@ impl Client {
 /// Why there is no reply.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no credential to sign the call with.
+    #[error(transparent)]
+    Credentials(#[from] Unavailable),
+
     /// What came back is not the documented envelope.
     #[error("upstream answered with something other than its documented envelope: {reason}")]
     Malformed {

@@ -115,6 +115,12 @@ fn unexpected_answer(cause: String) -> Report {
 
 fn of_upstream(error: &Error, subject: &Subject) -> Report {
     match error {
+        Error::Credentials(_) => Report::own(
+            Code::Internal,
+            ErrorReason::CredentialsUnavailable,
+            "the service has no credential to sign calls with",
+        )
+        .because(error.to_string()),
         Error::Malformed { .. } | Error::Untrusted { .. } => unexpected_answer(error.to_string()),
         Error::Refused(refusal) => refused(&presentable::refusal(refusal, subject), subject),
         Error::Throttled { retry_after } => {

@@ -58,7 +58,7 @@ impl Attempts {
         self.budget.deposit(Instant::now());
         let mut is_mended = false;
         loop {
-            let credential = self.credentials.current();
+            let credential = self.credentials.current().await?;
             context.count_attempt();
             let error = match self.transport.exchange(call, &credential).await {
                 Ok(reply) => return Ok(reply),

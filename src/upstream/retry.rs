@@ -77,7 +77,9 @@ pub fn decide(error: &Error, progress: Progress, jitter: f64) -> Decision {
             | Class::Unknown
             | Class::Withdrawn => return Decision::GiveUp,
         },
-        Error::Malformed { .. } | Error::Untrusted { .. } => return Decision::GiveUp,
+        Error::Credentials(_) | Error::Malformed { .. } | Error::Untrusted { .. } => {
+            return Decision::GiveUp;
+        }
     };
     if pause < progress.remaining {
         Decision::Wait(pause)

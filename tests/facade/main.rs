@@ -12,6 +12,7 @@ mod attempts;
 mod call;
 mod clock;
 mod command_line;
+mod credentials;
 mod deadlines;
 mod documented_errors;
 mod encryption;

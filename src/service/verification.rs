@@ -1,0 +1,36 @@
+//! Whether upstream accepts who signs the calls.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::{
+    chain::chain,
+    context::Context,
+    deadline::Deadline,
+    operation::{Operation, get_group_info::GetGroupInfo},
+    upstream::{Call, Client, Error},
+};
+
+/// A well-formed question about a group that hardly exists: it reads, and any answer will do.
+const PARAMETERS: &[u8] = br#"{"GroupId":"iai-facade-verification"}"#;
+
+/// Makes one signed call, of which any answer is good but one that does not accept who signed.
+///
+/// # Errors
+///
+/// Fails with what upstream answered, or why it did not, in a sentence for operators.
+pub(crate) async fn verify(client: &Client, timeout: Duration) -> Result<(), String> {
+    let call = Call {
+        action: GetGroupInfo::ACTION,
+        parameters: Bytes::from_static(PARAMETERS),
+    };
+    let context = Context::new(Deadline::new(Instant::now(), None, timeout), false);
+    match tokio::time::timeout(timeout, client.call(&call, &context)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(Error::Refused(refusal))) if !refusal.code.starts_with("AuthFailure") => Ok(()),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(_) => Err("upstream did not answer in time".to_owned()),
+    }
+}
