@@ -105,8 +105,8 @@ impl Credentials {
         })
     }
 
-    /// Returns the credential to sign with now. It waits only if there is none, while one is asked
-    /// for.
+    /// Returns the credential to sign with now. It waits only if there is none, and until a source
+    /// has answered.
     ///
     /// # Errors
     ///

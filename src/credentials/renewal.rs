@@ -68,17 +68,20 @@ impl Renewal {
         }
     }
 
-    /// Returns the credential to sign with, waiting while there is none and one is asked for.
+    /// Returns the credential to sign with, waiting while there is none and one is asked for, or is
+    /// about to be: it expires before it is renewed where the machine stood still.
     pub(super) async fn current(&self) -> Result<Arc<Credential>, Unavailable> {
         let now = self.now(Instant::now());
-        if now.is_ok() || !self.state.borrow().is_asking {
+        if now.is_ok() {
             return now;
         }
         let mut state = self.state.subscribe();
+        let is_settled = |state: &State| {
+            let has_failed = state.failure.is_some() && !state.is_asking;
+            has_failed || state.now(Instant::now()).is_ok()
+        };
         // Only a dropped sender makes this fail, and the sender is borrowed here.
-        let _ = state
-            .wait_for(|state| !state.is_asking || state.now(Instant::now()).is_ok())
-            .await;
+        let _ = state.wait_for(is_settled).await;
         self.now(Instant::now())
     }
 

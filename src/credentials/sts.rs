@@ -205,6 +205,31 @@ struct Call<'a> {
     signer: Option<&'a Credential>,
 }
 
+impl Call<'_> {
+    /// Returns a code or an id if it looks like one and repeats nothing of what was sent, be it a
+    /// part of a secret.
+    fn presentable<'t>(&self, text: &'t str) -> &'t str {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        let parameters = String::from_utf8_lossy(&self.parameters);
+        let secrets = self.signer.map(|signer| {
+            [
+                signer.secret_id(),
+                signer.secret_key(),
+                signer.token().unwrap_or_default(),
+            ]
+        });
+        let is_repeated = parameters.contains(text)
+            || secrets.is_some_and(|secrets| {
+                let mut secrets = secrets.into_iter().filter(|secret| !secret.is_empty());
+                secrets.any(|secret| secret.contains(text) || text.contains(secret))
+            });
+        match text.len() {
+            1..=80 if text.bytes().all(is_plain) && !is_repeated => text,
+            _ => "none that can be shown",
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct AssumeRole<'a> {
@@ -268,19 +293,15 @@ impl Failure {
     /// Says what went wrong, without the words of STS, which may repeat what it was sent.
     fn said_by(self, call: &Call<'_>) -> NotOffered {
         let action = call.action;
-        let sentence = match self {
+        NotOffered::Failed(match self {
             Self::Other(reason) => format!("STS gave no credential for {action}: {reason}"),
             Self::Refused {
                 code, request_id, ..
             } => format!(
                 "STS refused {action} with {} (RequestId {})",
-                presentable(&code),
-                presentable(&request_id)
+                call.presentable(&code),
+                call.presentable(&request_id)
             ),
-        };
-        NotOffered::Failed(match call.signer {
-            Some(signer) => signer.redact(&sentence),
-            None => sentence,
         })
     }
 }
@@ -333,13 +354,4 @@ fn sensitive(text: &str) -> HeaderValue {
     let mut value = HeaderValue::from_str(text).expect("visible ASCII");
     value.set_sensitive(true);
     value
-}
-
-/// Returns a code or an id if it looks like one: anything else may repeat what was sent.
-fn presentable(text: &str) -> &str {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    match text.len() {
-        1..=80 if text.bytes().all(is_plain) => text,
-        _ => "none that can be shown",
-    }
 }

@@ -3,7 +3,10 @@
 //! The emulator stands for IAI, for STS and for the metadata service. What a scenario does and
 //! expects is in its `scenario.toml`; nothing here knows one of them.
 
+mod readiness;
+mod rotation;
 mod scenario;
+mod vendor_names;
 
 use std::{fs, path::Path, sync::Arc};
 
