@@ -22,6 +22,7 @@ use iai_facade::{
     telemetry::LogControl,
     upstream::Client,
 };
+use tokio::runtime::Runtime;
 
 /// Bad settings, as `sysexits.h` numbers it.
 const EX_USAGE: u8 = 64;
@@ -52,8 +53,21 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("iai-facade: no threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run());
+    // A name that is still being looked up would be waited for, for as long as the resolver likes.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => cli.command.run().await,
         Err(error) => {

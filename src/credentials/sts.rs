@@ -1,5 +1,7 @@
 //! Tencent Cloud's Security Token Service (STS, version 2018-08-13): roles for identities.
 
+mod answer;
+
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
@@ -7,18 +9,15 @@ use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::UtcDateTime;
 use tokio::time::Instant;
 
-use super::{
-    Credential, NotOffered, Obtained,
-    exchange::{self, Answer},
-};
+use self::answer::Failure;
+use super::{Credential, NotOffered, Obtained, exchange};
 use crate::{
-    clock::{Clock, ClockOffset, server_time},
+    clock::{Clock, ClockOffset},
     config::{self, Endpoint},
-    json::{self, Object},
     signature::{CanonicalRequest, Scope, SigningKey, StringToSign, authorization, hashed},
 };
 
@@ -144,7 +143,7 @@ impl Sts {
             .body(call.parameters.clone());
         let answer = exchange::send(request).await;
         let answer = answer.map_err(|unanswered| Failure::Other(unanswered.reason))?;
-        open(&answer, asked_at, now)
+        answer::open(&answer, asked_at, now)
     }
 
     fn http(&self) -> Result<&reqwest::Client, String> {
@@ -248,47 +247,6 @@ struct AssumeRoleWithWebIdentity<'a> {
     duration_seconds: u32,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Envelope {
-    response: Object<Outcome>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Outcome {
-    error: Option<Object<Refusal>>,
-    credentials: Option<Object<TemporaryKey>>,
-    expired_time: Option<i64>,
-    request_id: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Refusal {
-    code: String,
-    message: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TemporaryKey {
-    tmp_secret_id: String,
-    tmp_secret_key: String,
-    token: String,
-}
-
-/// Why there is no credential.
-enum Failure {
-    Other(String),
-    Refused {
-        code: String,
-        request_id: String,
-        /// By the clock of STS.
-        server_time: Option<UtcDateTime>,
-    },
-}
-
 impl Failure {
     /// Says what went wrong, without the words of STS, which may repeat what it was sent.
     fn said_by(self, call: &Call<'_>) -> NotOffered {
@@ -304,38 +262,6 @@ impl Failure {
             ),
         })
     }
-}
-
-/// Reads an answer to a call that was made at `asked_at`, when it was `now` by our clock.
-fn open(answer: &Answer, asked_at: Instant, now: UtcDateTime) -> Result<Obtained, Failure> {
-    let malformed = |problem: &dyn fmt::Display| {
-        let status = answer.status.as_u16();
-        Failure::Other(format!(
-            "HTTP {status} with another answer than documented: {problem}"
-        ))
-    };
-    let Object(Envelope {
-        response: Object(outcome),
-    }) = json::parse(&answer.body).map_err(|error| malformed(&error))?;
-    if let Some(Object(refusal)) = outcome.error {
-        let message = refusal.message.unwrap_or_default();
-        return Err(Failure::Refused {
-            code: refusal.code,
-            request_id: outcome.request_id.unwrap_or_default(),
-            server_time: answer.date.or_else(|| server_time(&message)),
-        });
-    }
-    let (Some(Object(key)), Some(expires)) = (outcome.credentials, outcome.expired_time) else {
-        return Err(malformed(&"no Credentials or no ExpiredTime"));
-    };
-    let theirs = answer.date.unwrap_or(now).unix_timestamp();
-    let expires_at = exchange::expiry(asked_at, expires, theirs).map_err(Failure::Other)?;
-    let credential = Credential::new(key.tmp_secret_id, key.tmp_secret_key, Some(key.token))
-        .map_err(|error| malformed(&error))?;
-    Ok(Obtained {
-        credential,
-        expires_at: Some(expires_at),
-    })
 }
 
 #[expect(

@@ -63,3 +63,34 @@ fn credential(temporary: &Temporary) -> String {
     )]
     serde_json::to_string(&credential).expect("a credential has a JSON form")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_credential_is_handed_out_until_half_of_its_time_is_over() {
+        let mut issued = Issued::default();
+        let path = format!("{ROLE}reader");
+        let mut at = |now| page(&path, Some("reader"), &mut issued, now).unwrap();
+
+        let first = at(1_000);
+        assert!(
+            first.contains(r#""ExpiredTime":8200,"Expiration":"1970-01-01T02:16:40Z""#),
+            "{first}"
+        );
+        assert_eq!(at(4_599), first);
+        assert_ne!(at(4_600), first);
+    }
+
+    #[test]
+    fn there_are_no_pages_but_those_of_the_role() {
+        let mut issued = Issued::default();
+        let mut at = |path: &str, role: Option<&str>| page(path, role, &mut issued, 0);
+
+        assert_eq!(at(ROLE, Some("reader")).as_deref(), Some("reader"));
+        assert_eq!(at(ROLE, None), None);
+        assert_eq!(at(&format!("{ROLE}writer"), Some("reader")), None);
+        assert_eq!(at("/latest/meta-data/instance-id", Some("reader")), None);
+    }
+}

@@ -19,7 +19,7 @@ use iai_facade::{
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::harness::{Facade, group, settings, start_emulator};
+use crate::harness::{Facade, error_info, group, settings, start_emulator};
 
 const CALLERS: usize = 4;
 const ROLE: &str = "qcs::cam::uin/1:roleName/iai";
@@ -66,7 +66,7 @@ async fn mounted_secrets_are_rotated_under_load_and_no_call_fails() {
 #[tokio::test]
 async fn a_role_is_renewed_5_times_under_load_and_no_call_fails() {
     let emulator = start_emulator().await;
-    emulator.issue_for(Duration::from_secs(6));
+    emulator.issue_for(lifetime(6));
     let (facade, _) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
     let load = Load::start(&facade);
 
@@ -84,7 +84,7 @@ async fn a_role_is_renewed_5_times_under_load_and_no_call_fails() {
 
 #[tokio::test]
 async fn sts_is_down_for_half_a_lifetime_under_load_and_no_call_fails() {
-    let lifetime = Duration::from_secs(12);
+    let lifetime = lifetime(12);
     let emulator = start_emulator().await;
     emulator.issue_for(lifetime);
     let (facade, credentials) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
@@ -112,6 +112,30 @@ async fn sts_is_down_for_half_a_lifetime_under_load_and_no_call_fails() {
         failed.len(),
         failed[0]
     );
+}
+
+/// Returns how long temporary credentials last: so many seconds, or what `.ci/long` wants.
+fn lifetime(seconds: u64) -> Duration {
+    let wanted = std::env::var("IAI_FACADE_TEST_LIFETIME").ok();
+    Duration::from_secs(wanted.map_or(seconds, |wanted| wanted.parse().unwrap()))
+}
+
+#[tokio::test]
+async fn a_temporary_credential_is_refused_by_upstream_once_it_has_expired() {
+    let emulator = start_emulator().await;
+    let (facade, _) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
+    calls(&facade, 1).await;
+
+    facade.emulator.offset_clock(7_300);
+    let refused = facade
+        .client()
+        .get_group_info(group("aaa"))
+        .await
+        .unwrap_err();
+
+    assert_eq!(error_info(&refused).reason, "AUTH_FAILURE_TOKEN_FAILURE");
+    // One that was obtained just now is no reason to call STS again.
+    assert_eq!(facade.emulator.issued(1).await.len(), 1);
 }
 
 /// Starts the service with credentials of its own.
