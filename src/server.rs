@@ -104,6 +104,15 @@ impl Server {
     /// As it stops, health turns to NOT_SERVING, connections are told to go away, and streams that
     /// watch the health end; calls still in progress after the drain timeout are cut.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        // The sockets are open: whoever connects from now on is answered.
+        let latches = start_up::latch(
+            self.client,
+            self.readiness.clone(),
+            self.settings.max_call_time,
+        );
+        let mut start_up = start_up::begin(latches).await;
+        self.readiness.set_listening().await;
+
         // Both end, with all their connections, when this future does.
         let mut grpc = JoinSet::new();
         let mut admin = JoinSet::new();
@@ -112,13 +121,6 @@ impl Server {
         let router = admin::router(self.readiness.clone(), self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
 
-        let latches = start_up::latch(
-            self.client,
-            self.readiness.clone(),
-            self.settings.max_call_time,
-        );
-        let mut start_up = start_up::begin(latches).await;
-        self.readiness.set_listening().await;
         tokio::select! {
             () = shutdown => {}
             Some(ended) = grpc.join_next() => ended.unwrap_or_else(|error| resume_unwind(error.into_panic())),

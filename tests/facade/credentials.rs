@@ -7,6 +7,7 @@ mod readiness;
 mod rotation;
 mod scenario;
 mod vendor_names;
+mod ways;
 
 use std::{fs, path::Path, sync::Arc};
 

@@ -87,11 +87,13 @@ async fn sts_is_down_for_half_a_lifetime_under_load_and_no_call_fails() {
     let lifetime = lifetime(12);
     let emulator = start_emulator().await;
     emulator.issue_for(lifetime);
+    // The first request is answered.
+    let up = Fault::from(FaultKind::Delay(Duration::ZERO));
+    let down = Fault::from(FaultKind::status(http::StatusCode::SERVICE_UNAVAILABLE));
+    emulator.script(up.on(Action::AssumeRole));
+    emulator.script(down.on(Action::AssumeRole).times(u32::MAX));
     let (facade, credentials) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
     let load = Load::start(&facade);
-    let down = FaultKind::status(http::StatusCode::SERVICE_UNAVAILABLE);
-    let fault = Fault::from(down).on(Action::AssumeRole);
-    facade.emulator.script(fault.times(u32::MAX));
 
     // From the first renewal, at a third, until there is less left than a sixth.
     credentials.until(|now| now.failed > 0).await;

@@ -69,9 +69,8 @@ struct Step {
     replaced: Option<u64>,
     /// How often sources must have failed since the start.
     failed: Option<u64>,
-    /// Whether the credential must have expired first.
-    #[serde(default)]
-    expired: bool,
+    /// Whether the credential must have expired first, or must be one that has not.
+    expired: Option<bool>,
     /// `OK`, or the reason of the error with which a call ends.
     answer: String,
     /// The role that the call is signed for.
@@ -179,10 +178,10 @@ impl Scenario {
         if let Some(count) = step.failed {
             credentials.until(|now| now.failed >= count).await;
         }
-        if step.expired {
-            let is_over = |rest: Duration| rest.is_zero();
+        if let Some(expired) = step.expired {
+            let is_so = |rest: Duration| rest.is_zero() == expired;
             credentials
-                .until(|now| now.expires_in.is_some_and(is_over))
+                .until(|now| now.expires_in.is_some_and(is_so))
                 .await;
         }
 
@@ -195,7 +194,7 @@ impl Scenario {
                 status.get_details_error_info().unwrap().reason
             }
         };
-        assert_eq!(outcome, step.answer);
+        assert_eq!(outcome, step.answer, "{:?}", credentials.failure());
         let calls = facade.emulator.calls();
         let call = calls[before..]
             .iter()
