@@ -17,7 +17,7 @@ use self::scenario::Scenario;
 
 /// How many run at the same time: temporary credentials of seconds must not expire for want of a
 /// processor.
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 8;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/credentials");
 
