@@ -1,8 +1,12 @@
 //! The wall clock, as an argument.
 
+mod offset;
+
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use time::UtcDateTime;
+
+pub use self::offset::{ClockOffset, server_time};
 
 /// Tells the time of day to whoever must date something, such as a signature.
 #[derive(Clone)]

@@ -25,7 +25,7 @@ pub use self::{
     cache::Cache,
     callers::{Callers, Tls},
     calls::Calls,
-    credentials::{CredentialFiles, Credentials},
+    credentials::{CredentialFiles, CredentialSource, Credentials},
     emulation::{Emulate, EmulateArgs, Emulation},
     listening::Listening,
     log::{Format, HashKey, Level, Log},

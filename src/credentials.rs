@@ -1,146 +1,95 @@
-//! What calls to upstream are signed with, and where it comes from.
+//! What calls to upstream are signed with, where it comes from, and how it is kept current.
 //!
-//! The sources are asked in order. One that has nothing to offer is passed over; one that is broken
-//! stops the search, so that a mistake never yields silently to another identity.
+//! The sources are asked in order by `chain`. One that has nothing to offer is passed over; one that
+//! is broken stops the search, so that a mistake never yields silently to another identity. Which
+//! source is asked when, and what is kept meanwhile, is for `layer` and `supply` to say.
 
+mod chain;
+mod credential;
 mod environment;
+mod exchange;
+mod instance_role;
+mod layer;
+mod local_file;
 mod mounted_files;
+mod profile_file;
+mod renewal;
+mod sts;
+mod supply;
+mod surroundings;
+mod web_identity;
 
-use std::{
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::Instant};
+
+use self::{
+    chain::{Chain, NotOffered, Obtained},
+    renewal::Renewal,
+    sts::Sts,
+    supply::{Supply, Urge},
 };
+pub use self::{
+    credential::{Credential, InvalidPart},
+    surroundings::Surroundings,
+};
+use crate::{clock::Clock, config};
 
-use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Mutex;
-
-use crate::config;
-
-/// An identifier, the key that belongs to it, and the token if the two are temporary.
-///
-/// The three are one value, so that they cannot be mixed up during a rotation. `Debug` shows none.
-pub struct Credential {
-    secret_id: String,
-    secret_key: SecretString,
-    token: Option<SecretString>,
-}
-
-impl Credential {
-    /// Makes a credential of its parts.
-    ///
-    /// # Errors
-    ///
-    /// Fails if a part is empty, or holds a blank or anything else that is not visible ASCII.
-    pub fn new(
-        secret_id: String,
-        secret_key: String,
-        token: Option<String>,
-    ) -> Result<Self, InvalidPart> {
-        check("secret id", &secret_id)?;
-        check("secret key", &secret_key)?;
-        token.iter().try_for_each(|token| check("token", token))?;
-        Ok(Self {
-            secret_id,
-            secret_key: secret_key.into(),
-            token: token.map(SecretString::from),
-        })
-    }
-
-    /// Returns the identifier, which is sent with every call.
-    pub fn secret_id(&self) -> &str {
-        &self.secret_id
-    }
-
-    /// Returns the key, which is never sent.
-    pub fn secret_key(&self) -> &str {
-        self.secret_key.expose_secret()
-    }
-
-    /// Returns the token of a temporary credential.
-    pub fn token(&self) -> Option<&str> {
-        self.token.as_ref().map(ExposeSecret::expose_secret)
-    }
-
-    /// Returns `text` without any part of this credential in it.
-    ///
-    /// Upstream's refusals may repeat what they refuse.
-    pub fn redact(&self, text: &str) -> String {
-        [
-            Some(self.secret_key()),
-            self.token(),
-            Some(self.secret_id()),
-        ]
-        .into_iter()
-        .flatten()
-        .fold(text.to_owned(), |text, secret| {
-            text.replace(secret, "[redacted]")
-        })
-    }
-}
-
-/// For telling whether a credential was replaced, by whoever has both.
-impl PartialEq for Credential {
-    fn eq(&self, other: &Self) -> bool {
-        self.secret_id == other.secret_id
-            && self.secret_key() == other.secret_key()
-            && self.token() == other.token()
-    }
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential(..)")
-    }
-}
-
-/// A part of a credential that cannot be one.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum InvalidPart {
-    /// There is nothing.
-    #[error("the {0} is empty")]
-    Empty(&'static str),
-
-    /// A blank, a control character or a letter beyond ASCII is in it.
-    #[error("the {0} holds a blank or another character that is not visible ASCII")]
-    NotVisible(&'static str),
-}
-
-fn check(part: &'static str, text: &str) -> Result<(), InvalidPart> {
-    if text.is_empty() {
-        Err(InvalidPart::Empty(part))
-    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Err(InvalidPart::NotVisible(part))
-    } else {
-        Ok(())
-    }
-}
-
-/// Reads a credential anew from wherever it comes from.
-type Source = dyn Fn() -> Result<Credential, Unavailable> + Send + Sync;
+/// How long a start waits for a source that is elsewhere before it goes on without.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Hands out the credential to sign with.
+///
+/// All clones hand out the same one. A task keeps it current, and ends with the last clone.
 #[derive(Clone)]
 pub struct Credentials {
-    current: Arc<RwLock<Arc<Credential>>>,
-    /// Locked while it is read, so that many calls that fail together read it once.
-    source: Arc<Mutex<Box<Source>>>,
+    renewal: Arc<Renewal>,
+    _task: Arc<JoinSet<()>>,
 }
 
 impl Credentials {
-    /// Asks the sources in order, files before the environment, which `variable` reads.
+    /// Asks the sources that the settings name, and keeps to the one that has a credential.
+    ///
+    /// STS is called as `upstream` is. Sources that are elsewhere and fail are asked again in the
+    /// background: until they answer, there is no [`current`](Self::current) credential.
     ///
     /// # Errors
     ///
-    /// Fails if a source is broken, and if none has anything to offer. The error says of each
-    /// source what it looked at and what it found.
-    pub fn load(
-        settings: config::Credentials,
-        variable: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    /// Fails if a source on this machine is broken, and if none has anything to offer. The error
+    /// says of each source what it looked at and what it found.
+    pub async fn start(
+        settings: &config::Credentials,
+        upstream: &config::Upstream,
+        surroundings: Surroundings,
+        clock: Clock,
     ) -> Result<Self, Unavailable> {
-        Self::from_source(move || chain(&settings, &variable))
+        let sts = Sts::new(
+            settings.sts_endpoint.clone(),
+            upstream.clone(),
+            clock.clone(),
+        );
+        let sts = Arc::new(sts);
+        let chain = Chain::new(settings, upstream, surroundings, &clock, &sts);
+        let supply = Supply::new(chain, settings.role_arn.clone(), sts, settings.interval);
+        let renewal = Arc::new(Renewal::new(supply));
+
+        let hangups = renewal::hangups();
+        let first = tokio::time::timeout(PATIENCE, renewal.refresh(Urge::Due)).await;
+        if first.is_ok()
+            && let Err(error) = renewal.now(Instant::now())
+            && !error.is_passing
+        {
+            return Err(error);
+        }
+        let mut task = JoinSet::new();
+        task.spawn(renewal::keep_current(Arc::clone(&renewal), hangups));
+        Ok(Self {
+            renewal,
+            _task: Arc::new(task),
+        })
     }
 
-    /// Returns credentials that come from `source`.
+    /// Returns credentials that come from `source`, which is asked again when upstream refuses them.
     ///
     /// # Errors
     ///
@@ -149,38 +98,49 @@ impl Credentials {
         source: impl Fn() -> Result<Credential, Unavailable> + Send + Sync + 'static,
     ) -> Result<Self, Unavailable> {
         let credential = source()?;
+        let supply = Supply::of(Chain::of(Box::new(source)), credential);
         Ok(Self {
-            current: Arc::new(RwLock::new(Arc::new(credential))),
-            source: Arc::new(Mutex::new(Box::new(source))),
+            renewal: Arc::new(Renewal::new(supply)),
+            _task: Arc::default(),
         })
     }
 
-    /// Returns the credential to sign with now.
-    pub fn current(&self) -> Arc<Credential> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the credential to sign with now. It waits only if there is none, and until a source
+    /// has answered.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no source has yielded one yet, or the last one has expired and could not be renewed.
+    pub async fn current(&self) -> Result<Arc<Credential>, Unavailable> {
+        self.renewal.current().await
     }
 
-    /// Reads the source anew, since upstream does not accept `refused`, and tells whether there is
+    /// Asks the source anew, since upstream does not accept `refused`, and tells whether there is
     /// another credential now. A source that cannot be read changes nothing.
+    ///
+    /// A source that is elsewhere is not asked again within seconds.
     pub async fn renew(&self, refused: &Arc<Credential>) -> bool {
-        let source = self.source.lock().await;
-        if *self.current() != **refused {
-            return true;
-        }
-        // Files are small, and read once for all calls that fail together.
-        match source() {
-            Ok(credential) if credential != **refused => {
-                tracing::info!("the credential was replaced by another of its source");
-                let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-                *current = Arc::new(credential);
-                true
-            }
-            Ok(_) => false,
-            Err(error) => {
-                tracing::warn!(%error, "the credential that upstream refuses is kept");
-                false
-            }
-        }
+        self.renewal.replace(refused).await
+    }
+
+    /// Waits until there is a credential for the first time.
+    pub async fn obtained(&self) {
+        self.until(|statistics| statistics.replaced > 0).await;
+    }
+
+    /// Waits until a question to a source has changed the statistics as `is_reached` wants them.
+    pub async fn until(&self, is_reached: impl FnMut(&Statistics) -> bool) {
+        self.renewal.until(is_reached).await;
+    }
+
+    /// Returns why the last question to a source brought nothing, if it did not.
+    pub fn failure(&self) -> Option<Unavailable> {
+        self.renewal.failure()
+    }
+
+    /// Returns what became of the questions to sources so far.
+    pub fn statistics(&self) -> Statistics {
+        self.renewal.statistics(Instant::now())
     }
 }
 
@@ -190,90 +150,28 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Asks the sources in order.
-fn chain(
-    settings: &config::Credentials,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Credential, Unavailable> {
-    let mut report = Vec::new();
-    for (source, answer) in [
-        (mounted_files::NAME, mounted_files::read(settings)),
-        (environment::NAME, environment::read(variable)),
-    ] {
-        match answer {
-            Ok(credential) => {
-                tracing::debug!(source, "credential found");
-                return Ok(credential);
-            }
-            Err(NotOffered::Broken(reason)) => {
-                report.push(format!("{source}: {reason}"));
-                break;
-            }
-            Err(NotOffered::Nothing(reason)) => report.push(format!("{source}: {reason}")),
-        }
-    }
-    Err(Unavailable { report })
+/// What became of the questions to sources since the start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Statistics {
+    /// How often the credential was replaced by another, the first one included.
+    pub replaced: u64,
+    /// How often a source, or STS, gave none.
+    pub failed: u64,
+    /// How long the credential in use may still be used; nothing if it is a lasting one, or none.
+    pub expires_in: Option<Duration>,
 }
 
-/// Tells whether the environment, which `variable` reads, holds anything of a credential.
-pub fn are_in_environment(variable: impl Fn(&str) -> Option<String>) -> bool {
-    !matches!(environment::read(variable), Err(NotOffered::Nothing(_)))
+/// Tells whether the environment holds anything of a credential.
+pub fn are_in_environment(surroundings: &Surroundings) -> bool {
+    !matches!(environment::read(surroundings), Err(NotOffered::Nothing(_)))
 }
 
-/// Why a source offers no credential.
-#[derive(Debug)]
-enum NotOffered {
-    /// The source is there and cannot be used. No further one is asked.
-    Broken(String),
-    /// The source is not there.
-    Nothing(String),
-}
-
-/// No source yielded a credential.
-#[derive(Debug, thiserror::Error)]
+/// There is no credential to sign with.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no credential to sign calls with; looked at {}", report.join("; "))]
 pub struct Unavailable {
     /// Each source that was asked, in order, and what it said.
     pub report: Vec<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn credential(parts: [&str; 3]) -> Result<Credential, InvalidPart> {
-        let [secret_id, secret_key, token] = parts.map(str::to_owned);
-        Credential::new(secret_id, secret_key, Some(token))
-    }
-
-    #[test]
-    fn parts_must_be_visible_ascii() {
-        let cases = [
-            (["", "key", "token"], InvalidPart::Empty("secret id")),
-            (
-                ["id", " key", "token"],
-                InvalidPart::NotVisible("secret key"),
-            ),
-            (["id", "key", "token\n"], InvalidPart::NotVisible("token")),
-            (
-                ["id\u{e9}", "key", "token"],
-                InvalidPart::NotVisible("secret id"),
-            ),
-        ];
-
-        for (parts, expected) in cases {
-            assert_eq!(credential(parts).unwrap_err(), expected);
-        }
-    }
-
-    #[test]
-    fn a_credential_does_not_print_itself() {
-        let credential = credential(["AKIDid", "correct-horse", "battery"]).unwrap();
-
-        assert_eq!(format!("{credential:?}"), "Credential(..)");
-        assert_eq!(
-            credential.redact("AKIDid signed battery with correct-horse"),
-            "[redacted] signed [redacted] with [redacted]",
-        );
-    }
+    /// Whether it may pass by itself: a source elsewhere failed.
+    pub is_passing: bool,
 }

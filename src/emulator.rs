@@ -5,6 +5,9 @@
 //! and paging, and keeps the oddities: refusals over HTTP 200, `GroupNum` as a string, an unknown
 //! person answered with nothing but a `RequestId`. On top of that it misbehaves on demand.
 //!
+//! At the same address it is the Security Token Service, whose temporary credentials it accepts
+//! until they expire, and the metadata service of an instance.
+//!
 //! [`Emulator::start`] opens the socket; the order in which a call is judged is in `service`.
 
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
@@ -12,6 +15,7 @@ use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration}
 pub use account::Account;
 pub use actions::Action;
 pub use calls::ReceivedCall;
+use faults::Script;
 pub use faults::{Cut, Fault, FaultKind, Page};
 pub use fixtures::{Fixtures, FixturesError};
 use service::Service;
@@ -28,12 +32,15 @@ mod faults;
 mod fixtures;
 mod headers;
 mod identifier;
+mod issued;
+mod metadata;
 mod oversize;
 mod parameters;
 mod rate_limit;
 mod records;
 mod reply;
 mod service;
+mod sts;
 mod verification;
 
 /// A running emulator. Dropping it stops it.
@@ -84,6 +91,11 @@ impl Emulator {
         self.service.controls().script.append(fault.into());
     }
 
+    /// Forgets what is left of the script.
+    pub fn clear_script(&self) {
+        self.service.controls().script = Script::default();
+    }
+
     /// Limits how many calls the account may make in a second of the emulator's clock, or lifts
     /// the limit. Zero refuses every call.
     pub fn limit_rate(&self, calls_per_second: Option<u32>) {
@@ -95,9 +107,43 @@ impl Emulator {
         self.service.clock.set_offset(seconds);
     }
 
-    /// Replaces the credential that is accepted.
+    /// Replaces the credential that is accepted, and all that were accepted beside it.
     pub fn replace_account(&self, account: Account) {
-        self.service.controls().account = account;
+        let mut controls = self.service.controls();
+        controls.account = account;
+        controls.further_accounts.clear();
+    }
+
+    /// Accepts one more credential, until the accepted one is replaced: while keys are rotated there
+    /// are two.
+    pub fn accept_account(&self, account: Account) {
+        self.service.controls().further_accounts.push(account);
+    }
+
+    /// Sets how long temporary credentials last that are issued from now on, in whole seconds,
+    /// whatever is asked for.
+    pub fn issue_for(&self, lifetime: Duration) {
+        self.service.controls().issued.set_lifetime(lifetime);
+    }
+
+    /// Gives the instance, whose metadata service this is, a role, or takes it away. It has none
+    /// until one is given.
+    pub fn set_instance_role(&self, role: Option<&str>) {
+        self.service.controls().instance_role = role.map(str::to_owned);
+    }
+
+    /// Replaces the token by which a service account proves itself: `emulator-web-identity`.
+    pub fn replace_web_identity(&self, token: &str) {
+        self.service.controls().web_identity = token.into();
+    }
+
+    /// Waits until at least `count` temporary credentials were issued, and returns the last 1,000,
+    /// oldest first.
+    pub async fn issued(&self, count: usize) -> Vec<Account> {
+        let mut issued = self.service.issued.subscribe();
+        // Only a dropped sender makes this fail, and the service is borrowed here.
+        let _ = issued.wait_for(|issued| *issued >= count).await;
+        self.service.controls().issued.accounts()
     }
 
     /// Returns the last 1,000 calls received, oldest first. A call is on record once it is decided

@@ -8,15 +8,16 @@
 //!       │
 //!    service ─────► operation        what is particular to each action
 //!       │
-//!    upstream ────► credentials      what calls are signed with
-//!       │
-//!       └─────────► signature        TC3-HMAC-SHA256
+//!    upstream ────► credentials      what calls are signed with, and where it comes from
+//!       │               │
+//!       └───────────────┴──► signature        TC3-HMAC-SHA256
 //! ```
 //!
 //! Arrows are `use`, and point only down or to the right: [`service`] introduces [`operation`] and
 //! [`upstream`] to each other, which know nothing of one another. Some rooms are leaves, which others
 //! look into: [`chain`], [`clock`], [`code`], [`config`], [`context`], [`deadline`],
-//! [`encryption`], [`identity`], [`json`], [`proto`], [`telemetry`], [`tokens`], [`watched_files`].
+//! [`encryption`], [`identity`], [`json`], [`proto`], [`telemetry`], [`tokens`], [`trust`],
+//! [`watched_files`].
 //! The [`emulator`] uses no other room: it is a second reading of the vendor's documentation. Two
 //! commands stand on the other side of the wire: [`call`] and [`probe`], which share [`client`].
 //!
@@ -62,5 +63,6 @@ pub mod service;
 pub mod signature;
 pub mod telemetry;
 pub mod tokens;
+pub mod trust;
 pub mod upstream;
 pub mod watched_files;

@@ -15,13 +15,14 @@ use iai_facade::{
     chain::chain,
     clock::Clock,
     config::{self, EmulateArgs, Problems, ServeArgs},
-    credentials::{self, Credential, Credentials, Unavailable},
+    credentials::{self, Credential, Credentials, Surroundings, Unavailable},
     emulator::{Emulator, Fixtures},
     probe::{Outcome, ProbeArgs, probe},
     server::{Server, shutdown},
     telemetry::LogControl,
     upstream::Client,
 };
+use tokio::runtime::Runtime;
 
 /// Bad settings, as `sysexits.h` numbers it.
 const EX_USAGE: u8 = 64;
@@ -52,8 +53,21 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("iai-facade: no threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run());
+    // A name that is still being looked up would be waited for, for as long as the resolver likes.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => cli.command.run().await,
         Err(error) => {
@@ -119,7 +133,13 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
         Some(emulation) => emulated(emulation.fixtures, &mut settings.upstream).await?,
         None => (
             None,
-            Credentials::load(settings.credentials.clone(), variable)?,
+            Credentials::start(
+                &settings.credentials,
+                &settings.upstream,
+                Surroundings::new(variable),
+                Clock::system(),
+            )
+            .await?,
         ),
     };
     let client = Client::new(&settings, credentials, Clock::system())?;
@@ -149,7 +169,7 @@ async fn emulated(
         endpoint = emulator.endpoint(),
         "EMULATED: no call goes to Tencent Cloud; answers come from fixtures in this process",
     );
-    if credentials::are_in_environment(variable) {
+    if credentials::are_in_environment(&Surroundings::new(variable)) {
         tracing::warn!("the credential in the environment is ignored beside --emulate");
     }
     upstream.endpoint = emulator.endpoint().parse()?;
@@ -160,6 +180,7 @@ async fn emulated(
         Credential::new(secret_id, secret_key, account.token().map(str::to_owned)).map_err(
             |error| Unavailable {
                 report: vec![format!("--fixtures: {error}")],
+                is_passing: false,
             },
         )
     })?;

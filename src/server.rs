@@ -11,6 +11,7 @@ mod preface;
 mod readiness;
 mod reload;
 mod routes;
+mod start_up;
 
 pub mod metadata;
 pub mod shutdown;
@@ -36,6 +37,7 @@ pub struct Server {
     calls: Calls,
     reloading: Reloading,
     readiness: Readiness,
+    client: Client,
     log_control: Option<LogControl>,
     settings: config::Calls,
 }
@@ -83,8 +85,9 @@ impl Server {
         client: Client,
         log_control: Option<LogControl>,
     ) -> Result<Self, BindError> {
-        let (readiness, health) = Readiness::new().await;
-        let routes = routes::routes(FaceRecognition::new(client), health)?;
+        let are_verified = settings.credentials.verify_upstream;
+        let (readiness, health) = Readiness::new(client.credentials().clone(), are_verified).await;
+        let routes = routes::routes(FaceRecognition::new(client.clone()), health)?;
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
@@ -101,6 +104,7 @@ impl Server {
             calls: Calls::new(routes, callers, access_log, settings.calls.max_call_time),
             reloading: Reloading::new(&settings.callers).map_err(BindError::Signal)?,
             readiness,
+            client,
             log_control,
             settings: settings.calls.clone(),
         })
@@ -116,6 +120,15 @@ impl Server {
     /// As it stops, health turns to NOT_SERVING, connections are told to go away, and streams that
     /// watch the health end; calls still in progress after the drain timeout are cut.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        // The sockets are open: whoever connects from now on is answered.
+        let latches = start_up::latch(
+            self.client,
+            self.readiness.clone(),
+            self.settings.max_call_time,
+        );
+        let mut start_up = start_up::begin(latches).await;
+        self.readiness.set_listening().await;
+
         // All end, with all their connections, when this future does.
         let mut grpc = JoinSet::new();
         let mut admin = JoinSet::new();
@@ -131,12 +144,11 @@ impl Server {
         let router = admin::router(self.readiness.clone(), self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
 
-        self.readiness.set_credential_obtained().await;
-        self.readiness.set_listening().await;
         tokio::select! {
             () = shutdown => {}
             Some(ended) = grpc.join_next() => ended.unwrap_or_else(|error| resume_unwind(error.into_panic())),
         }
+        start_up.shutdown().await;
         self.readiness.set_stopping().await;
         drop(stop);
         self.readiness.end_watches().await;

@@ -8,6 +8,8 @@ mod report;
 mod retry;
 mod status;
 
+pub(crate) mod verification;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -10,14 +10,12 @@ mod answers;
 mod attempts;
 mod cache;
 mod circuit;
-mod clock_offset;
 mod failure;
 mod flights;
 mod latency;
 mod limiter;
 mod retry_budget;
 mod statistics;
-mod tls;
 mod transport;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -29,7 +27,12 @@ pub use self::{
     circuit::CircuitState, envelope::Refusal, limiter::LimiterState, statistics::Statistics,
     transport::BuildError,
 };
-use crate::{clock::Clock, config, context::Context, credentials::Credentials};
+use crate::{
+    clock::Clock,
+    config,
+    context::Context,
+    credentials::{Credentials, Unavailable},
+};
 
 /// One call to make: an action and its parameters as JSON.
 ///
@@ -78,6 +81,7 @@ pub struct Reply {
 pub struct Client {
     answers: Arc<Answers>,
     attempts: Arc<Attempts>,
+    credentials: Credentials,
 }
 
 impl Client {
@@ -95,11 +99,22 @@ impl Client {
     ) -> Result<Self, BuildError> {
         let max_call_time = settings.calls.max_call_time;
         let answers = Answers::new(&settings.cache, max_call_time, credentials.clone());
-        let attempts = Attempts::new(&settings.upstream, &settings.quota, credentials, clock)?;
+        let attempts = Attempts::new(
+            &settings.upstream,
+            &settings.quota,
+            credentials.clone(),
+            clock,
+        )?;
         Ok(Self {
             answers: Arc::new(answers),
             attempts: Arc::new(attempts),
+            credentials,
         })
+    }
+
+    /// Returns the credentials that calls are signed with.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Answers `call` from what is kept or under way, if that is wanted, and otherwise makes it, with
@@ -141,6 +156,10 @@ impl Client {
 /// Why there is no reply.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// There is no credential to sign the call with.
+    #[error(transparent)]
+    Credentials(#[from] Unavailable),
+
     /// What came back is not the documented envelope.
     #[error("upstream answered with something other than its documented envelope: {reason}")]
     Malformed {
@@ -196,6 +215,7 @@ impl Error {
             Self::Throttled { .. } => true,
             Self::Refused(refusal) => error_code::classify(&refusal.code) == Class::Throttled,
             Self::CircuitOpen
+            | Self::Credentials(_)
             | Self::Malformed { .. }
             | Self::RateLimited { .. }
             | Self::Unreachable { .. }
@@ -215,6 +235,7 @@ impl Error {
                 Class::BillingLookup | Class::Transient
             ),
             Self::CircuitOpen
+            | Self::Credentials(_)
             | Self::RateLimited { .. }
             | Self::Throttled { .. }
             | Self::Untrusted { .. } => false,
@@ -231,6 +252,7 @@ impl Error {
                 *retry_after = (*retry_after).max(Some(wait))
             }
             Self::CircuitOpen
+            | Self::Credentials(_)
             | Self::Malformed { .. }
             | Self::RateLimited { .. }
             | Self::Untrusted { .. } => {}

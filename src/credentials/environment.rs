@@ -1,6 +1,6 @@
 //! `TENCENTCLOUD_SECRET_ID` and its companions, as the vendor's SDKs and command line name them.
 
-use super::{Credential, NotOffered};
+use super::{Credential, NotOffered, Surroundings};
 
 pub(super) const NAME: &str = "the environment";
 
@@ -9,8 +9,8 @@ const SECRET_KEY: &str = "TENCENTCLOUD_SECRET_KEY";
 const TOKEN: &str = "TENCENTCLOUD_TOKEN";
 
 /// Reads a credential from the variables that are set. An empty one counts as not set.
-pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Credential, NotOffered> {
-    let variable = |name| variable(name).filter(|value| !value.is_empty());
+pub(super) fn read(surroundings: &Surroundings) -> Result<Credential, NotOffered> {
+    let variable = |name| surroundings.variable(name);
     let lacking = |name| NotOffered::Broken(format!("{name} is not set, and its companion is"));
 
     match (variable(SECRET_ID), variable(SECRET_KEY)) {
@@ -31,10 +31,14 @@ mod tests {
     use super::*;
 
     fn answer(variables: &[(&str, &str)]) -> Result<Credential, NotOffered> {
-        read(|name| {
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        read(&Surroundings::new(move |name| {
             let (_, value) = variables.iter().find(|(set, _)| *set == name)?;
-            Some((*value).to_owned())
-        })
+            Some(value.clone())
+        }))
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The two actions: their parameter rules, and what they answer.
+//! The actions: their names, and of those of IAI the parameter rules and what they answer.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -13,40 +13,55 @@ use super::{
 /// An action of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Action {
+    /// Of STS: gives a signer a temporary credential of a role.
+    AssumeRole,
+    /// Of STS: gives a service account a temporary credential of a role.
+    AssumeRoleWithWebIdentity,
     /// Describes a group.
     GetGroupInfo,
     /// Lists the groups a person is in.
     GetPersonGroupInfo,
+    /// Of no API: a request to the metadata service of an instance.
+    SecurityCredentials,
 }
 
 impl Action {
     /// Finds the action with this exact name.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {
+            "AssumeRole" => Some(Self::AssumeRole),
+            "AssumeRoleWithWebIdentity" => Some(Self::AssumeRoleWithWebIdentity),
             "GetGroupInfo" => Some(Self::GetGroupInfo),
             "GetPersonGroupInfo" => Some(Self::GetPersonGroupInfo),
             _ => None,
         }
     }
 
-    /// Returns the JSON that answers a call.
-    ///
-    /// # Errors
-    ///
-    /// The documented codes, for parameters that break a rule or name an unknown group.
-    pub(super) fn answer(
-        self,
-        parameters: &Parameters,
-        records: &Records,
-    ) -> Result<Bytes, Refusal> {
+    /// Returns the product that has it, as the scope of a signature names it.
+    pub(super) fn service(self) -> &'static str {
         match self {
-            Self::GetGroupInfo => get_group_info(parameters, records),
-            Self::GetPersonGroupInfo => get_person_group_info(parameters, records),
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "sts",
+            Self::GetGroupInfo | Self::GetPersonGroupInfo | Self::SecurityCredentials => "iai",
+        }
+    }
+
+    /// Returns the version of the API that has it.
+    pub(super) fn version(self) -> &'static str {
+        match self {
+            Self::AssumeRole | Self::AssumeRoleWithWebIdentity => "2018-08-13",
+            Self::GetGroupInfo | Self::GetPersonGroupInfo | Self::SecurityCredentials => {
+                "2020-03-03"
+            }
         }
     }
 }
 
-fn get_group_info(parameters: &Parameters, records: &Records) -> Result<Bytes, Refusal> {
+/// Answers `GetGroupInfo`.
+///
+/// # Errors
+///
+/// The documented codes, for parameters that break a rule or name an unknown group.
+pub(super) fn get_group_info(parameters: &Parameters, records: &Records) -> Result<Bytes, Refusal> {
     parameters.allow_only(&["GroupId"])?;
     let group_id = id(parameters, "GroupId")?;
     let group = records.groups.get(group_id).ok_or_else(|| {
@@ -58,8 +73,16 @@ fn get_group_info(parameters: &Parameters, records: &Records) -> Result<Bytes, R
     Ok(envelope::answer(group))
 }
 
-/// An unknown person is answered as in the documentation's third example: with a `RequestId` only.
-fn get_person_group_info(parameters: &Parameters, records: &Records) -> Result<Bytes, Refusal> {
+/// Answers `GetPersonGroupInfo`: for an unknown person as in the documentation's third example, with
+/// a `RequestId` only.
+///
+/// # Errors
+///
+/// The documented codes, for parameters that break a rule.
+pub(super) fn get_person_group_info(
+    parameters: &Parameters,
+    records: &Records,
+) -> Result<Bytes, Refusal> {
     parameters.allow_only(&["PersonId", "Offset", "Limit"])?;
     let person_id = id(parameters, "PersonId")?;
     let offset = parameters.number("Offset")?.unwrap_or(0);

@@ -23,10 +23,15 @@ pub struct ReceivedCall {
     pub language: Option<String>,
     /// `X-TC-RequestClient`.
     pub request_client: Option<String>,
+    /// The role whose temporary credential the call was signed with, or that it was answered with
+    /// one for.
+    pub role: Option<String>,
     /// Whether there was an `X-TC-Token`.
     pub has_token: bool,
     /// `X-TC-Timestamp`, a Unix time in seconds; `None` if absent or not a number.
     pub timestamp: Option<i64>,
+    /// The path: `/`, or that of a page of the metadata service.
+    pub path: String,
     /// The HTTP method.
     pub method: String,
     /// `Host`; empty if absent.
@@ -50,8 +55,10 @@ impl ReceivedCall {
             region: text("x-tc-region"),
             language: text("x-tc-language"),
             request_client: text("x-tc-requestclient"),
+            role: None,
             has_token: head.headers.contains_key("x-tc-token"),
             timestamp: header(head, "x-tc-timestamp").and_then(|text| text.parse().ok()),
+            path: head.uri.path().to_owned(),
             method: head.method.to_string(),
             host: text("host").unwrap_or_default(),
             content_type: text("content-type"),

@@ -80,6 +80,18 @@ impl Reply {
         }
     }
 
+    /// Makes a reply of a page of text, or says that there is none.
+    pub(super) fn page(text: Option<String>) -> Self {
+        Self::send(match text {
+            Some(text) => response(
+                StatusCode::OK,
+                HeaderValue::from_static("text/plain"),
+                full(text),
+            ),
+            None => gateway_page(StatusCode::NOT_FOUND, Page::Html, None),
+        })
+    }
+
     fn refused(refusal: Refusal, status: StatusCode) -> Self {
         let mut response = json(full(envelope::refusal(&refusal)));
         *response.status_mut() = status;

@@ -21,7 +21,14 @@ use super::{
 mod authorization;
 mod canonical_request;
 
-/// Checks that `account` signed this request within five minutes of `now`, a Unix time in seconds.
+/// Returns the identifier of the credential that a request claims to be signed with.
+pub(super) fn claimed_secret_id(head: &Parts) -> Option<&str> {
+    let authorization = Authorization::parse(header(head, "authorization")?).ok()?;
+    Some(authorization.secret_id)
+}
+
+/// Checks that `account` signed this request to a product within five minutes of `now`, a Unix time
+/// in seconds.
 ///
 /// # Errors
 ///
@@ -31,6 +38,7 @@ pub(super) fn verify(
     head: &Parts,
     body: &[u8],
     account: &Account,
+    service: &str,
     now: i64,
 ) -> Result<(), Refusal> {
     let authorization = required(head, "authorization", "Authorization")?;
@@ -42,7 +50,7 @@ pub(super) fn verify(
         ));
     }
     let timestamp = required(head, "x-tc-timestamp", "Timestamp")?;
-    check_scope(&authorization, check_timestamp(timestamp, now)?)?;
+    check_scope(&authorization, service, check_timestamp(timestamp, now)?)?;
     let payload = payload_hash(head, body);
     let signed = Spelling::ALL.into_iter().any(|spelling| {
         canonical_request(head, &payload, authorization.signed_headers, spelling).is_some_and(
@@ -75,7 +83,11 @@ fn check_timestamp(timestamp: &str, now: i64) -> Result<i64, Refusal> {
 }
 
 /// The scope must name the UTC date of the timestamp, never that of a local clock.
-fn check_scope(authorization: &Authorization<'_>, timestamp: i64) -> Result<(), Refusal> {
+fn check_scope(
+    authorization: &Authorization<'_>,
+    service: &str,
+    timestamp: i64,
+) -> Result<(), Refusal> {
     let date = OffsetDateTime::from_unix_timestamp(timestamp)
         .ok()
         .and_then(|moment| {
@@ -83,7 +95,7 @@ fn check_scope(authorization: &Authorization<'_>, timestamp: i64) -> Result<(), 
                 .format(format_description!("[year]-[month]-[day]"))
                 .ok()
         });
-    if date.as_deref() == Some(authorization.date) && authorization.service == SERVICE {
+    if date.as_deref() == Some(authorization.date) && authorization.service == service {
         Ok(())
     } else {
         Err(signature_failure())
@@ -96,11 +108,16 @@ fn check_token(head: &Parts, account: &Account) -> Result<(), Refusal> {
     if header(head, "x-tc-token") == expected {
         Ok(())
     } else {
-        Err(Refusal::new(
-            "AuthFailure.TokenFailure",
-            "The token is not valid for this SecretId.",
-        ))
+        Err(token_failure())
     }
+}
+
+/// Returns the refusal of a token that is wrong or has expired.
+pub(super) fn token_failure() -> Refusal {
+    Refusal::new(
+        "AuthFailure.TokenFailure",
+        "The token is not valid for this SecretId.",
+    )
 }
 
 fn sign(
@@ -141,9 +158,6 @@ fn sha256_hex(bytes: &[u8]) -> String {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
-
-/// The first label of the API's host, and the service in a signature's scope.
-const SERVICE: &str = "iai";
 
 /// Seconds between the signer's clock and ours, either way.
 const MAX_CLOCK_DIFFERENCE: u64 = 300;

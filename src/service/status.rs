@@ -141,6 +141,12 @@ fn of_upstream(error: &Error, subject: &Subject) -> Report {
             Report::own(Code::Unavailable, ErrorReason::CircuitOpen, message)
                 .retry(Retry::After(AFTER_CIRCUIT_OPEN))
         }
+        Error::Credentials(_) => Report::own(
+            Code::Internal,
+            ErrorReason::CredentialsUnavailable,
+            "the service has no credential to sign calls with",
+        )
+        .because(error.to_string()),
         Error::Malformed { .. } | Error::Untrusted { .. } => unexpected_answer(error.to_string()),
         Error::RateLimited { wait } => {
             let message = "more calls wait for Tencent Cloud than its rate lets through in time";

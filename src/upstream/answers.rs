@@ -79,7 +79,8 @@ impl Answers {
             let outcome = Box::pin(ask(Arc::clone(context))).await;
             return self.tell(context, Origin::Miss, Duration::ZERO, outcome);
         }
-        let key = Key::new(&self.credentials.current(), call);
+        let credential = self.credentials.current().await?;
+        let key = Key::new(&credential, call);
         let Some(cache) = &self.cache else {
             let (origin, outcome) = Box::pin(self.asked(&key, call, context, ask)).await;
             return self.tell(context, origin, Duration::ZERO, outcome);
@@ -230,7 +231,8 @@ impl Answers {
                 let outcome = ask(context).await;
                 // The credential may have been replaced, and by that of another account.
                 if let Some(cache) = cache
-                    && Key::new(&credentials.current(), &call) == key
+                    && let Ok(credential) = credentials.current().await
+                    && Key::new(&credential, &call) == key
                 {
                     cache.keep(&key, &call, &outcome, Instant::now());
                 }

@@ -88,7 +88,7 @@ impl Attempts {
                 }
                 Err(error) => return Err(last.unwrap_or(error)),
             }
-            let credential = self.credentials.current();
+            let credential = self.credentials.current().await?;
             context.count_attempt();
             let error = match self.attempt(call, &credential).await {
                 Ok(reply) => return Ok(reply),

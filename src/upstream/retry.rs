@@ -81,6 +81,7 @@ pub fn decide(error: &Error, progress: Progress, jitter: f64) -> Decision {
             | Class::Withdrawn => return Decision::GiveUp,
         },
         Error::CircuitOpen
+        | Error::Credentials(_)
         | Error::Malformed { .. }
         | Error::RateLimited { .. }
         | Error::Untrusted { .. } => return Decision::GiveUp,

@@ -17,16 +17,16 @@ use time::UtcDateTime;
 
 use super::{
     Call, Error, Refusal, Reply,
-    clock_offset::{ClockOffset, server_time},
     envelope::{self, Opened},
-    failure, tls,
+    failure,
 };
 use crate::{
     chain::chain,
-    clock::Clock,
+    clock::{Clock, ClockOffset, server_time},
     config,
     credentials::Credential,
     signature::{CanonicalRequest, Scope, SigningKey, StringToSign, authorization, hashed},
+    trust,
 };
 
 /// The version of the API that this service speaks.
@@ -74,7 +74,7 @@ pub enum BuildError {
 
     /// No endpoint could be trusted.
     #[error(transparent)]
-    Tls(#[from] tls::Error),
+    Tls(#[from] trust::Error),
 }
 
 impl Transport {
@@ -91,7 +91,7 @@ impl Transport {
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
             .redirect(reqwest::redirect::Policy::none())
-            .tls_backend_preconfigured(tls::client_config(settings)?);
+            .tls_backend_preconfigured(trust::client_config(&settings.endpoint, settings)?);
         if !settings.use_proxy {
             http = http.no_proxy();
         }

@@ -2,7 +2,7 @@
 
 use tempfile::NamedTempFile;
 
-use crate::harness::{Program, client, errors, group, run, start_emulator};
+use crate::harness::{Nobody, Program, client, errors, group, run, start_emulator};
 
 #[tokio::test]
 async fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
@@ -25,7 +25,13 @@ async fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
         ("--upstream-rate", "0"),
         ("--adaptive-rate", "sometimes"),
         ("--circuit", "closed"),
+        ("--credentials", "keychain"),
         ("--secret-id-file", "/nowhere"),
+        ("--role-arn", "iai"),
+        ("--sts-endpoint", "sts.tencentcloudapi.com"),
+        ("--metadata-endpoint", "http://169.254.0.23/latest"),
+        ("--credentials-interval", "1ms"),
+        ("--verify-upstream=maybe", ""),
         ("--share-calls=maybe", ""),
         ("--cache-ttl", "2d"),
         ("--cache-negative-ttl", "3s"),
@@ -135,7 +141,11 @@ async fn a_variable_counts_and_a_flag_counts_more() {
 
 #[tokio::test]
 async fn a_start_that_fails_ends_with_1_and_says_where_credentials_were_looked_for() {
-    let output = run(&["serve"], &[]).await;
+    let nobody = Nobody::new();
+    let metadata = format!("http://{}", nobody.address());
+    let home = [("HOME", "/nowhere")];
+
+    let output = run(&["serve", "--metadata-endpoint", &metadata], &home).await;
 
     let errors = errors(&output);
     assert_eq!(output.status.code(), Some(1));
@@ -143,6 +153,11 @@ async fn a_start_that_fails_ends_with_1_and_says_where_credentials_were_looked_f
         "--secret-id-file",
         "TENCENTCLOUD_SECRET_ID",
         "TENCENTCLOUD_SECRET_KEY",
+        "TENCENTCLOUD_CREDENTIALS_FILE",
+        "/nowhere/.tencentcloud/credentials",
+        "/etc/tencentcloud/credentials",
+        "TKE_WEB_IDENTITY_TOKEN_FILE",
+        "the instance role: no metadata service",
     ] {
         assert!(errors.contains(name), "{name} is not in: {errors}");
     }
@@ -166,6 +181,11 @@ async fn beside_emulate_an_endpoint_or_a_credential_file_is_a_mistake() {
         "--secret-id-file",
         "--secret-key-file",
         "--token-file",
+        "--credentials",
+        "--profile",
+        "--role-arn",
+        "--sts-endpoint",
+        "--metadata-endpoint",
     ] {
         let output = run(&["serve", "--emulate", flag, "http://127.0.0.1:1"], &[]).await;
 

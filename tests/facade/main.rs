@@ -16,6 +16,7 @@ mod callers;
 mod circuit;
 mod clock;
 mod command_line;
+mod credentials;
 mod deadlines;
 mod documented_errors;
 mod encrypted_calls;

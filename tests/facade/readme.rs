@@ -7,6 +7,7 @@ use iai_facade::{
     code,
     config::ServeArgs,
     context::{Context, Subject},
+    credentials::Unavailable,
     deadline::Deadline,
     identity::Identity,
     operation::{InvalidReply, InvalidRequest},
@@ -45,6 +46,10 @@ async fn our_own_errors_have_the_statuses_and_delays_that_are_written() {
             violations: Vec::new(),
         }),
         Failure::InvalidReply(InvalidReply::PersonNotFound, "r".to_owned()),
+        Failure::Upstream(Error::Credentials(Unavailable {
+            report: Vec::new(),
+            is_passing: true,
+        })),
         Failure::TimedOut,
         Failure::Upstream(Error::Malformed {
             reason: String::new(),

@@ -1,9 +1,17 @@
 //! What must appear nowhere, however loud the log is.
 
-use iai_facade::emulator::{Account, FaultKind};
+use std::{fs, time::Duration};
+
+use iai_facade::{
+    clock::Clock,
+    credentials::{Credential, Credentials, Surroundings},
+    emulator::{Account, Action, Fault, FaultKind},
+    upstream::Client,
+};
+use tempfile::NamedTempFile;
 use tonic::Code;
 
-use crate::harness::{Program, client, group, person, start_emulator};
+use crate::harness::{Program, client, group, http, person, settings, start_emulator};
 
 const SECRET_KEY: &str = "correct-horse-battery-staple";
 const TOKEN: &str = "a-token-that-nobody-may-read";
@@ -94,4 +102,172 @@ async fn what_upstream_repeats_of_a_credential_or_an_id_goes_no_further() {
             assert!(!text.contains(secret), "{secret} is in {text}");
         }
     }
+}
+
+#[tokio::test]
+async fn no_temporary_credential_and_no_web_identity_appears_anywhere() {
+    let jwt = format!("ey.{TOKEN}.jwt");
+    let file = NamedTempFile::new().unwrap();
+    fs::write(&file, &jwt).unwrap();
+    let token_file = file.path().to_str().unwrap();
+    let long_term = [
+        ("TENCENTCLOUD_SECRET_ID", "AKIDloud"),
+        ("TENCENTCLOUD_SECRET_KEY", SECRET_KEY),
+        ("TENCENTCLOUD_TOKEN", TOKEN),
+        ("IAI_FACADE_ROLE_ARN", "qcs::cam::uin/1:roleName/iai"),
+    ];
+    let web_identity = [
+        ("TKE_REGION", "ap-shanghai"),
+        ("TKE_PROVIDER_ID", "cls-example"),
+        ("TKE_WEB_IDENTITY_TOKEN_FILE", token_file),
+        ("TKE_ROLE_ARN", "qcs::cam::uin/1:roleName/pod"),
+    ];
+    let instance = [("IAI_FACADE_CREDENTIALS", "instance-role")];
+    let sources = [
+        (&long_term[..], Action::AssumeRole),
+        (&web_identity, Action::AssumeRoleWithWebIdentity),
+        (&instance, Action::SecurityCredentials),
+    ];
+
+    for (source, action) in sources {
+        let emulator = start_emulator().await;
+        emulator.replace_account(Account::new("AKIDloud", SECRET_KEY).with_token(TOKEN));
+        emulator.replace_web_identity(&jwt);
+        emulator.set_instance_role(Some("iai-reader"));
+        emulator.issue_for(Duration::from_secs(4));
+        // The first question is answered with everything that was sent.
+        let words = format!("{SECRET_KEY} {TOKEN} {jwt}");
+        let repeated = format!(
+            r#"{{"Response":{{"Error":{{"Code":"{TOKEN}","Message":"{words}"}},"RequestId":"{jwt}"}},
+                "Code":"{TOKEN}"}}"#
+        );
+        emulator.script(Fault::from(FaultKind::answer(repeated)).on(action));
+        let endpoint = emulator.endpoint();
+        let loud = [
+            ("IAI_FACADE_LOG_LEVEL", "trace"),
+            ("IAI_FACADE_VERIFY_UPSTREAM", "true"),
+        ];
+        let places = ["ENDPOINT", "STS_ENDPOINT", "METADATA_ENDPOINT"];
+        let places = places.map(|place| format!("IAI_FACADE_{place}"));
+        let places = places
+            .each_ref()
+            .map(|place| (place.as_str(), endpoint.as_str()));
+        let variables = [source, &loud, &places].concat();
+
+        let (mut program, addresses) = Program::serve(&[], &variables).await;
+        let mut told = vec![http(addresses.admin, "GET", "/readyz?verbose", "").await.1];
+        program.line("upstream accepts the credential").await;
+        emulator.issued(2).await;
+        let mut client = client(addresses.grpc);
+        emulator.script(FaultKind::refuse("AuthFailure.TokenFailure"));
+        for _ in 0..3 {
+            if let Err(status) = client.get_group_info(group("aaa")).await {
+                told.push(format!("{status:?}"));
+            }
+        }
+        for page in [
+            "/livez",
+            "/readyz",
+            "/readyz?verbose",
+            "/log-level",
+            "/metrics",
+        ] {
+            told.push(http(addresses.admin, "GET", page, "").await.1);
+        }
+        program.signal("TERM").await;
+        let (_, log) = program.ended().await;
+        assert!(log.contains(r#""level":"TRACE""#), "the log is not loud");
+        told.push(log);
+
+        let issued = emulator.issued(2).await;
+        let issued = issued
+            .iter()
+            .flat_map(|account| [Some(account.secret_key()), account.token()]);
+        let secrets: Vec<_> = issued.flatten().chain([SECRET_KEY, TOKEN, &jwt]).collect();
+        for text in &told {
+            assert_eq!(leak(text, &secrets), None, "{action:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_put_where_it_is_logged_is_found() {
+    let emulated = [("IAI_FACADE_LOG_LEVEL", format!("trace,{SECRET_KEY}=trace"))];
+    let emulated = emulated
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let (program, addresses) = Program::serve(&["--emulate"], &emulated).await;
+
+    let page = http(addresses.admin, "GET", "/log-level", "").await.1;
+    let changed = http(
+        addresses.admin,
+        "PUT",
+        "/log-level",
+        &format!("trace,{TOKEN}=trace"),
+    )
+    .await;
+    program.signal("TERM").await;
+    let (_, log) = program.ended().await;
+
+    assert_eq!(changed.0, 200);
+    assert_eq!(leak(&page, &[SECRET_KEY]), Some(SECRET_KEY));
+    assert_eq!(leak(&log, &[TOKEN]), Some(TOKEN));
+}
+
+#[tokio::test]
+async fn no_public_type_prints_a_secret() {
+    let emulator = start_emulator().await;
+    let account = Account::new("AKIDloud", SECRET_KEY).with_token(TOKEN);
+    emulator.replace_account(account.clone());
+    emulator.accept_account(account.clone());
+    emulator.replace_web_identity(TOKEN);
+    let endpoint = emulator.endpoint();
+    let arn = "qcs::cam::uin/1:roleName/iai";
+    let settings = settings(&["--role-arn", arn, "--sts-endpoint", &endpoint]);
+    let environment = || {
+        Surroundings::new(|name| match name {
+            "TENCENTCLOUD_SECRET_ID" => Some("AKIDloud".to_owned()),
+            "TENCENTCLOUD_SECRET_KEY" => Some(SECRET_KEY.to_owned()),
+            "TENCENTCLOUD_TOKEN" => Some(TOKEN.to_owned()),
+            _ => None,
+        })
+    };
+    let clock = Clock::system();
+    let start = Credentials::start(
+        &settings.credentials,
+        &settings.upstream,
+        environment(),
+        clock.clone(),
+    );
+    let credentials = start.await.unwrap();
+    let [id, key, token] = ["AKIDloud", SECRET_KEY, TOKEN].map(str::to_owned);
+    let invalid = Credential::new(id.clone(), format!("{key} "), None).unwrap_err();
+    let issued = emulator.issued(1).await;
+    let client = Client::new(&settings, credentials.clone(), clock).unwrap();
+
+    let printed = [
+        format!("{:?}", Credential::new(id, key, Some(token)).unwrap()),
+        format!("{invalid:?} {invalid}"),
+        format!("{credentials:?} {:?}", credentials.current().await.unwrap()),
+        format!("{:?} {:?}", credentials.statistics(), credentials.failure()),
+        format!("{:?} {client:?} {settings:?}", environment()),
+        format!("{account:?} {issued:?} {emulator:?} {:?}", emulator.calls()),
+    ];
+
+    let issued = [issued[0].secret_key(), issued[0].token().unwrap()];
+    for text in printed {
+        assert_eq!(
+            leak(&text, &[SECRET_KEY, TOKEN, issued[0], issued[1]]),
+            None,
+            "{text}"
+        );
+    }
+}
+
+/// Returns the secret that is in a text.
+fn leak<'a>(text: &str, secrets: &[&'a str]) -> Option<&'a str> {
+    secrets
+        .iter()
+        .find(|secret| text.contains(**secret))
+        .copied()
 }

@@ -90,6 +90,44 @@ fn an_action_and_a_version_must_be_named() {
     );
 }
 
+#[test]
+fn a_call_of_sts_signed_for_another_product_is_refused() {
+    let mut head = head("2018-08-13");
+    head.headers
+        .insert("x-tc-action", "AssumeRole".parse().unwrap());
+    assert_code(
+        &service().receive(&head, Ok(BODY)),
+        "AuthFailure.SignatureFailure",
+    );
+}
+
+#[test]
+fn only_a_service_account_may_leave_its_call_unsigned() {
+    for (action, version, code) in [
+        (
+            "AssumeRole",
+            "2018-08-13",
+            "AuthFailure.InvalidAuthorization",
+        ),
+        (
+            "GetGroupInfo",
+            "2020-03-03",
+            "AuthFailure.InvalidAuthorization",
+        ),
+        (
+            "AssumeRoleWithWebIdentity",
+            "2018-08-13",
+            "UnknownParameter",
+        ),
+    ] {
+        let mut head = head(version);
+        head.headers.insert("x-tc-action", action.parse().unwrap());
+        head.headers
+            .insert("authorization", "SKIP".parse().unwrap());
+        assert_code(&service().receive(&head, Ok(BODY)), code);
+    }
+}
+
 fn assert_code(reply: &Reply, code: &str) {
     assert_eq!(reply.code.as_deref(), Some(code));
 }

@@ -182,7 +182,7 @@ fn vectors() -> Vec<Vector> {
     let ours = file
         .vectors
         .into_iter()
-        .filter(|vector| vector.service == SERVICE);
+        .filter(|vector| vector.service == "iai");
     ours.collect()
 }
 
@@ -238,7 +238,7 @@ impl Vector {
             request = request.header(name, HeaderValue::from_str(value).unwrap());
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        verify(&head, &self.body(), &account, now)
+        verify(&head, &self.body(), &account, "iai", now)
     }
 
     fn body(&self) -> Vec<u8> {

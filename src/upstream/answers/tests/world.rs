@@ -114,7 +114,7 @@ impl World {
             }
             Step::SwitchAccount => {
                 self.is_other_account.fetch_not(Ordering::Relaxed);
-                let before = self.credentials.current();
+                let before = self.credentials.current().await.unwrap();
                 prop_assert!(self.credentials.renew(&before).await);
                 self.model.is_other_account ^= true;
             }

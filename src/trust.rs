@@ -1,10 +1,10 @@
-//! Whom to believe to be upstream.
+//! Whom to believe to be Tencent Cloud.
 
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 
-use crate::config;
+use crate::config::{self, Endpoint};
 
 /// Why no endpoint could be trusted.
 #[derive(Debug, thiserror::Error)]
@@ -25,15 +25,19 @@ pub enum Error {
     Protocol(#[source] rustls::Error),
 }
 
-/// Returns a configuration that trusts the authorities of the machine, and those of the settings.
+/// Returns a configuration for calls to `endpoint` that trusts the authorities of the machine, and
+/// those of the settings.
 ///
 /// Where no connection can be encrypted, nothing is read and nothing is trusted.
 ///
 /// # Errors
 ///
 /// Fails if an encrypted endpoint has nothing to be trusted by.
-pub(super) fn client_config(settings: &config::Upstream) -> Result<ClientConfig, Error> {
-    let is_encrypted = settings.endpoint.is_encrypted();
+pub fn client_config(
+    endpoint: &Endpoint,
+    settings: &config::Upstream,
+) -> Result<ClientConfig, Error> {
+    let is_encrypted = endpoint.is_encrypted();
     let mut roots = RootCertStore::empty();
     if is_encrypted || settings.use_proxy {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

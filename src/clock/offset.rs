@@ -1,4 +1,4 @@
-//! How far our clock is from upstream's.
+//! How far our clock is from that of a server that verifies signatures.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -10,18 +10,18 @@ const LEAST_CHANGE_SECONDS: u64 = 60;
 
 /// What is added to our clock for signatures, in whole seconds.
 #[derive(Debug, Default)]
-pub(super) struct ClockOffset(AtomicI64);
+pub struct ClockOffset(AtomicI64);
 
 impl ClockOffset {
     /// Returns the time that upstream's clock shows when ours shows `now`.
-    pub(super) fn corrected(&self, now: UtcDateTime) -> UtcDateTime {
+    pub fn corrected(&self, now: UtcDateTime) -> UtcDateTime {
         let offset = Duration::seconds(self.0.load(Ordering::Relaxed));
         now.saturating_add(offset)
     }
 
     /// Learns that upstream's clock shows `theirs` when ours shows `ours`, and tells whether that is
     /// news: a signature made now would carry another time.
-    pub(super) fn learn(&self, ours: UtcDateTime, theirs: UtcDateTime) -> bool {
+    pub fn learn(&self, ours: UtcDateTime, theirs: UtcDateTime) -> bool {
         let offset = (theirs - ours).whole_seconds();
         let known = self.0.load(Ordering::Relaxed);
         let is_news = offset.abs_diff(known) >= LEAST_CHANGE_SECONDS;
@@ -38,7 +38,7 @@ impl ClockOffset {
 
 /// Reads the time out of a refusal for a signature that is too old, such as `… server time
 /// 1706406788.`: no documented form, and so nothing where there is none.
-pub(super) fn server_time(message: &str) -> Option<UtcDateTime> {
+pub fn server_time(message: &str) -> Option<UtcDateTime> {
     let (_, rest) = message.rsplit_once("server time ")?;
     let digits = rest
         .split(|character: char| !character.is_ascii_digit())
