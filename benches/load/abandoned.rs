@@ -33,7 +33,7 @@ pub(crate) async fn run(is_short: bool) -> Report {
     let after = replica.resident();
 
     let mut report = Report::default();
-    report.note("calls that waited and were abandoned", calls as f64);
+    report.note("calls that were made and abandoned", calls as f64);
     report.note(
         "made upstream meanwhile",
         upstream::answered(&emulator).0 as f64,

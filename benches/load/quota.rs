@@ -31,8 +31,7 @@ const SETTLING: Duration = Duration::from_secs(5);
 pub(crate) async fn rate(is_short: bool) -> Report {
     let emulator = upstream::start().await;
     emulator.limit_rate(Some(LIMIT));
-    let flags = ["--upstream-rate", "20", "--adaptive-rate", "off"];
-    let replica = Replica::start(&emulator.endpoint(), &flags);
+    let replica = Replica::start(&emulator.endpoint(), &["--upstream-rate", "20"]);
 
     let duration = duration(is_short);
     let running = callers::run(crowd(&[&replica], DEMAND), duration);
@@ -49,7 +48,8 @@ pub(crate) async fn rate(is_short: bool) -> Report {
     let mut refused: Vec<&Outcome> = outcomes.iter().filter(|it| it.is("RATE_LIMITED")).collect();
     refused.sort_by_key(|outcome| outcome.took);
     report.note("calls refused, %", percent(refused.len(), outcomes.len()));
-    let median = refused[refused.len() / 2].took.as_secs_f64() * 1_000.0;
+    let median = refused.get(refused.len() / 2);
+    let median = median.map_or(f64::NAN, |it| it.took.as_secs_f64() * 1_000.0);
     report.at_most(5.0, "refused within, median, ms", median);
     // Those who wait are refused later if so many others come that their turn would be too late.
     let (at_once, later): (Vec<&Outcome>, Vec<&Outcome>) =
@@ -59,6 +59,11 @@ pub(crate) async fn rate(is_short: bool) -> Report {
     // Whoever would wait for less than its deadline is not refused, and nobody waits for more than
     // one call of each other before each of its own.
     let delays = at_once.iter().filter_map(|it| it.error.as_ref()?.1);
+    report.at_most(
+        0.0,
+        "refusals without a delay",
+        (at_once.len() - delays.clone().count()) as f64,
+    );
     let delays: Vec<f64> = delays.map(|delay| delay.as_secs_f64()).collect();
     report.at_least(
         4.8,
@@ -212,7 +217,16 @@ fn percent(part: usize, whole: usize) -> f64 {
 }
 
 fn least(figures: &[f64]) -> f64 {
-    figures.iter().copied().fold(f64::INFINITY, f64::min)
+    // Of nothing, or with what is no number among them, it is no number either, and keeps no bound.
+    let least = figures
+        .iter()
+        .copied()
+        .reduce(|least, figure| match least < figure {
+            true => least,
+            false if figure.is_nan() || least >= figure => figure,
+            false => least,
+        });
+    least.unwrap_or(f64::NAN)
 }
 
 fn duration(is_short: bool) -> Duration {

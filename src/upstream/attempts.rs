@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     BuildError, Call, CircuitState, Error, LimiterState, Reply,
-    circuit::Circuit,
+    circuit::{Circuit, Open},
     latency::Latency,
     limiter::{Limiter, TooLate},
     retry::{self, Decision, Progress},
@@ -22,6 +22,9 @@ use crate::{
 
 /// How long a call waits that was throttled, where nobody knows better.
 const AFTER_THROTTLING: Duration = Duration::from_secs(1);
+
+/// What counts as no wait for a turn.
+const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// Makes attempts, and decides whether there is another.
 #[derive(Debug)]
@@ -145,17 +148,29 @@ impl Attempts {
 
     /// Waits until an attempt may be made.
     async fn admit(&self, context: &Context) -> Result<(), Error> {
-        if self.circuit.enter(fastrand::f64(), Instant::now()).is_err() {
-            return Err(Error::CircuitOpen);
-        }
+        let began = Instant::now();
+        self.circuit
+            .enter(fastrand::f64(), began)
+            .map_err(|Open| Error::CircuitOpen)?;
+
         // A turn that leaves no time for an answer would be wasted.
-        let deadline = context.deadline().at();
-        let latest = deadline.checked_sub(self.latency.average());
+        let deadline = context.deadline();
+        let remaining = deadline.remaining(began);
+        let reserved = self.latency.average().min(remaining / 2);
+        let latest = deadline.at().checked_sub(reserved);
         let turn = self
             .limiter
-            .acquire(context.identity(), latest.unwrap_or(deadline));
+            .acquire(context.identity(), latest.unwrap_or(deadline.at()));
         turn.await
-            .map_err(|TooLate { wait }| Error::RateLimited { wait })
+            .map_err(|TooLate { wait }| Error::RateLimited { wait })?;
+
+        // Upstream may have gone down while the call waited.
+        let now = Instant::now();
+        if now - began > AT_ONCE {
+            let entered = self.circuit.enter(fastrand::f64(), now);
+            entered.map_err(|Open| Error::CircuitOpen)?;
+        }
+        Ok(())
     }
 
     /// Makes one attempt, and lets everything learn from it that can.
@@ -164,9 +179,10 @@ impl Attempts {
         let outcome = self.transport.exchange(call, credential).await;
         let now = Instant::now();
         match &outcome {
-            Err(error) if error.is_throttling() => self.limiter.throttle(now),
+            Err(error) if error.is_throttling() => self.limiter.throttle(under_way.since, now),
             Err(error) if error.is_outage() => {}
-            Ok(_) | Err(_) => self.limiter.accept(now),
+            Err(Error::Untrusted { .. }) => {}
+            Ok(_) | Err(_) => self.limiter.accept(under_way.since),
         }
         under_way.end(outcome.as_ref().err(), now);
         outcome

@@ -23,6 +23,10 @@ const K: f64 = 2.0;
 /// The largest share that is refused: the rest finds out when upstream is back.
 const MAX_REFUSED: f64 = 0.9;
 
+/// How long at most no attempt is let through: where there are few calls, a tenth of them would find
+/// out late.
+const PROBE: Duration = Duration::from_secs(1);
+
 /// How many successes in a row tell that upstream is back.
 const RECOVERED: u32 = 3;
 
@@ -44,7 +48,7 @@ pub(super) struct Circuit {
 pub struct CircuitState {
     /// The share of calls that is refused now, from 0, which is closed, to 0.9.
     pub refused_share: f64,
-    /// The calls that were refused.
+    /// The attempts that were refused.
     pub refused: u64,
     /// The attempts with which upstream failed.
     pub failures: u64,
@@ -75,11 +79,13 @@ impl Circuit {
     /// Fails if upstream is better not asked.
     pub(super) fn enter(&self, lot: f64, now: Instant) -> Result<(), Open> {
         let mut inner = self.lock();
-        if self.is_on && lot < inner.refused_share(now) {
+        let is_probe_due = inner.let_through.is_none_or(|last| now >= last + PROBE);
+        if self.is_on && lot < inner.refused_share(now) && !is_probe_due {
             inner.part(now).calls += 1;
             inner.state.refused += 1;
             return Err(Open);
         }
+        inner.let_through = Some(now);
         Ok(())
     }
 
@@ -90,11 +96,13 @@ impl Circuit {
         part.calls += 1;
         part.accepted += 1;
         inner.successes = inner.successes.saturating_add(1);
-        inner.open(self.is_on, now);
         if inner.is_open && inner.successes >= RECOVERED {
             inner.parts.clear();
             inner.is_open = false;
-            tracing::info!("upstream is back: calls are no longer refused");
+            if inner.is_told {
+                inner.is_told = false;
+                tracing::info!("upstream is back: calls are no longer refused");
+            }
         }
     }
 
@@ -131,7 +139,12 @@ struct Inner {
     parts: VecDeque<Part>,
     /// The successes since the last failure.
     successes: u32,
+    /// When an attempt was last let through.
+    let_through: Option<Instant>,
     is_open: bool,
+    /// When the log was last told that it opened, and whether it is to be told the end.
+    told: Option<Instant>,
+    is_told: bool,
     state: CircuitState,
 }
 
@@ -149,18 +162,25 @@ impl Inner {
         self.age(now);
         let calls: u64 = self.parts.iter().map(|part| part.calls).sum();
         let accepted: u64 = self.parts.iter().map(|part| part.accepted).sum();
-        if calls < MIN_CALLS {
+        if calls < MIN_CALLS || self.successes >= RECOVERED {
             return 0.0;
         }
         let (calls, accepted) = (calls as f64, accepted as f64);
         ((calls - K * accepted) / (calls + 1.0)).clamp(0.0, MAX_REFUSED)
     }
 
-    /// Notes that calls are refused from now on, if they are.
+    /// Notes whether calls are refused from now on.
     fn open(&mut self, is_on: bool, now: Instant) {
-        if is_on && !self.is_open && self.refused_share(now) > 0.0 {
-            self.is_open = true;
-            self.state.opened += 1;
+        let was_open = self.is_open;
+        self.is_open = is_on && self.refused_share(now) > 0.0;
+        if !self.is_open || was_open {
+            return;
+        }
+        self.state.opened += 1;
+        // An upstream that fails half of the time opens it again and again.
+        if self.told.is_none_or(|told| now >= told + WINDOW) {
+            self.told = Some(now);
+            self.is_told = true;
             tracing::warn!("upstream fails: a share of the calls is refused until it is back");
         }
     }
@@ -282,18 +302,24 @@ mod tests {
                     in_a_row = 0;
                     circuit.fail(now);
                 }
-                let share_of_the_book = |calls: f64, accepted: f64| match calls {
+                let share_of_the_book = match calls {
                     0.0..20.0 => 0.0,
+                    _ if in_a_row >= RECOVERED => 0.0,
                     _ => ((calls - K * accepted) / (calls + 1.0)).clamp(0.0, MAX_REFUSED),
                 };
-                is_open |= share_of_the_book(calls, accepted) > 0.0;
                 if is_open && in_a_row >= RECOVERED {
-                    (calls, accepted, is_open) = (0.0, 0.0, false);
+                    (calls, accepted) = (0.0, 0.0);
                 }
-                let expected = share_of_the_book(calls, accepted);
+                if !is_up || in_a_row >= RECOVERED {
+                    is_open = share_of_the_book > 0.0;
+                }
                 let share = circuit.state(now).refused_share;
-                prop_assert!((share - expected).abs() < 1e-9);
+                prop_assert!((share - share_of_the_book).abs() < 1e-9);
                 prop_assert_eq!(circuit.enter(share, now), Ok(()));
+                // What is refused here counts as a call as well.
+                let is_refused = circuit.enter((share - 1e-9).max(0.0), now).is_err();
+                prop_assert_eq!(is_refused, share > 0.0);
+                calls += f64::from(u8::from(is_refused));
             }
         }
     }

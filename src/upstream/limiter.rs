@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use self::{
-    allowance::Allowance,
+    allowance::{Allowance, Taken},
     turns::{Place, Turns},
 };
 use crate::{config, identity::Identity};
@@ -42,13 +42,13 @@ pub struct LimiterState {
     pub waiting: usize,
     /// The callers to whom these calls belong.
     pub callers_waiting: usize,
-    /// The calls that were let through.
+    /// The attempts that were let through.
     pub admitted: u64,
     /// How long these waited, all together.
     pub waited: Duration,
-    /// The calls that were refused because their turn would have come too late.
+    /// The attempts that were refused because their turn would have come too late.
     pub refused: u64,
-    /// The calls that left before their turn: the caller was gone.
+    /// The attempts that left before they were let through: the caller was gone.
     pub abandoned: u64,
     /// The calls that upstream refused for their rate.
     pub throttled: u64,
@@ -59,6 +59,15 @@ pub struct LimiterState {
 pub(super) struct TooLate {
     /// How long the wait for it is expected to be.
     pub(super) wait: Duration,
+}
+
+impl TooLate {
+    fn of(wait: Duration) -> Self {
+        // Whoever is told to wait for nothing tries again at once.
+        Self {
+            wait: wait.max(Duration::from_millis(1)),
+        }
+    }
 }
 
 impl Limiter {
@@ -79,12 +88,11 @@ impl Limiter {
     /// Fails at once if the turn is expected after `latest`. It fails then too if others that came
     /// later have their turns before: callers are served in turns, not in the order of their calls.
     pub(super) async fn acquire(&self, caller: &Identity, latest: Instant) -> Result<(), TooLate> {
-        let Some(mut queued) = self.enter(caller, latest, Instant::now())? else {
+        let Some(mut queued) = self.enter(caller, latest)? else {
             return Ok(());
         };
         loop {
-            let wake = queued.look(Instant::now());
-            match wake {
+            match queued.look() {
                 Wake::Admitted => return Ok(()),
                 Wake::TooLate(too_late) => return Err(too_late),
                 Wake::At(moment) => tokio::select! {
@@ -100,16 +108,16 @@ impl Limiter {
         self.lock().allowance.is_adaptive()
     }
 
-    /// Learns that upstream accepted a call's rate.
-    pub(super) fn accept(&self, now: Instant) {
-        self.lock().allowance.accept(now);
+    /// Learns that upstream accepted the rate of a call that was sent at this time.
+    pub(super) fn accept(&self, sent: Instant) {
+        self.lock().allowance.accept(sent);
     }
 
-    /// Learns that upstream refused a call for its rate.
-    pub(super) fn throttle(&self, now: Instant) {
+    /// Learns that upstream refused a call for its rate, that was sent at this time.
+    pub(super) fn throttle(&self, sent: Instant, now: Instant) {
         let mut inner = self.lock();
         inner.counts.throttled += 1;
-        if inner.allowance.throttle(now) {
+        if inner.allowance.throttle(sent, now) {
             let rate = inner.allowance.adaptive_rate(now);
             tracing::debug!(rate, "upstream refuses the rate of calls, which is lowered");
         }
@@ -128,13 +136,10 @@ impl Limiter {
     }
 
     /// Lets a call through, or gives it a place in the queue.
-    fn enter(
-        &self,
-        caller: &Identity,
-        latest: Instant,
-        now: Instant,
-    ) -> Result<Option<Queued<'_>>, TooLate> {
+    fn enter(&self, caller: &Identity, latest: Instant) -> Result<Option<Queued<'_>>, TooLate> {
         let mut inner = self.lock();
+        // What was read before the lock could be long ago.
+        let now = Instant::now();
         inner.serve(now);
         let ahead = inner.turns.ahead_of(caller);
         let opens = inner.allowance.opens(ahead, now);
@@ -144,7 +149,7 @@ impl Limiter {
         }
         if opens > latest {
             inner.counts.refused += 1;
-            return Err(TooLate { wait: opens - now });
+            return Err(TooLate::of(opens - now));
         }
         let waiter = Arc::new(Waiter {
             since: now,
@@ -184,21 +189,23 @@ impl Inner {
             let Some(waiter) = self.turns.pop() else {
                 return;
             };
-            if waiter.latest < now {
+            if waiter.latest + GRACE < now {
                 waiter.end(Turn::CameTooLate);
             } else {
-                waiter.end(Turn::Came);
-                self.take(now, now - waiter.since);
+                waiter.end(Turn::Came(self.take(now, now - waiter.since)));
             }
         }
     }
 
-    fn take(&mut self, now: Instant, waited: Duration) {
-        self.allowance.take(now);
+    fn take(&mut self, now: Instant, waited: Duration) -> Taken {
         self.counts.admitted += 1;
         self.counts.waited += waited;
+        self.allowance.take(now)
     }
 }
+
+/// How late a turn may come that was expected in time: timers are late by a millisecond or two.
+const GRACE: Duration = Duration::from_millis(5);
 
 /// One who waits, as the queue knows it.
 #[derive(Debug)]
@@ -213,7 +220,7 @@ struct Waiter {
 /// What became of one who waited.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Turn {
-    Came,
+    Came(Taken),
     CameTooLate,
 }
 
@@ -245,12 +252,13 @@ enum Wake {
 
 impl Queued<'_> {
     /// Looks whether the turn has come, after handing out all turns that are due.
-    fn look(&mut self, now: Instant) -> Wake {
+    fn look(&mut self) -> Wake {
         let mut inner = self.limiter.lock();
+        let now = Instant::now();
         inner.serve(now);
         let turn = self.waiter.turn.get();
         self.is_over = true;
-        if turn == Some(&Turn::Came) {
+        if let Some(Turn::Came(_)) = turn {
             return Wake::Admitted;
         }
         if turn == Some(&Turn::CameTooLate) || now >= self.waiter.latest {
@@ -258,7 +266,7 @@ impl Queued<'_> {
             inner.counts.refused += 1;
             let ahead = inner.turns.ahead_of(&self.caller);
             let wait = inner.allowance.opens(ahead, now) - now;
-            return Wake::TooLate(TooLate { wait });
+            return Wake::TooLate(TooLate::of(wait));
         }
         self.is_over = false;
         if !inner.has_clock {
@@ -275,21 +283,19 @@ impl Queued<'_> {
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        let now = Instant::now();
         let mut inner = self.limiter.lock();
         if !self.is_over {
             inner.counts.abandoned += 1;
-            if inner.turns.remove(&self.place).is_none()
-                && self.waiter.turn.get() == Some(&Turn::Came)
-            {
-                inner.allowance.give_back(now);
+            let is_in_line = inner.turns.remove(&self.place).is_some();
+            if let Some(Turn::Came(taken)) = self.waiter.turn.get().filter(|_| !is_in_line) {
+                inner.allowance.give_back(*taken);
                 inner.counts.admitted -= 1;
             }
         }
         if self.holds_clock {
             inner.has_clock = false;
         }
-        inner.serve(now);
+        inner.serve(Instant::now());
         if !inner.has_clock
             && let Some(first) = inner.turns.first()
         {

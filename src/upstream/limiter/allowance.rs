@@ -1,6 +1,6 @@
 //! What the rates allow: the one that is set, and the one that was found out.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
 use tokio::time::Instant;
 
@@ -14,6 +14,14 @@ pub(super) struct Allowance {
     window: Option<Window>,
     adaptive: Option<AdaptiveRate>,
     pace: Pace,
+}
+
+/// What a call has taken of what is allowed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Taken {
+    at: Instant,
+    /// How far it has put off the next call.
+    interval: Duration,
 }
 
 impl Allowance {
@@ -30,44 +38,45 @@ impl Allowance {
     /// Returns when a call may be made that has so many others `ahead` of it: not before `now`.
     pub(super) fn opens(&self, ahead: usize, now: Instant) -> Instant {
         let by_window = self.window.as_ref().map(|window| window.opens(ahead, now));
-        let by_pace = self
-            .adaptive_rate(now)
-            .map(|rate| self.pace.opens(ahead, rate, now));
+        let adaptive = self.adaptive.as_ref().filter(|it| it.rate(now).is_some());
+        let by_pace = adaptive.map(|adaptive| {
+            let next = self.pace.opens(now);
+            next + adaptive.time_for(ahead, next)
+        });
         by_window.max(by_pace).unwrap_or(now)
     }
 
     /// Notes a call, made at `now`.
-    pub(super) fn take(&mut self, now: Instant) {
+    pub(super) fn take(&mut self, now: Instant) -> Taken {
         if let Some(window) = &mut self.window {
             window.take(now);
         }
-        if let Some(rate) = self.adaptive_rate(now) {
-            self.pace.take(rate, now);
-        }
+        let rate = self.adaptive_rate(now);
+        let interval = rate.map_or(Duration::ZERO, |rate| self.pace.take(rate, now));
+        Taken { at: now, interval }
     }
 
-    /// Takes back the last call, which was not made after all.
-    pub(super) fn give_back(&mut self, now: Instant) {
+    /// Takes back a call that was not made after all.
+    pub(super) fn give_back(&mut self, taken: Taken) {
         if let Some(window) = &mut self.window {
-            window.give_back();
+            window.give_back(taken.at);
         }
-        if let Some(rate) = self.adaptive_rate(now) {
-            self.pace.give_back(rate);
-        }
+        self.pace.give_back(taken.interval);
     }
 
-    /// Learns that upstream accepted a call's rate.
-    pub(super) fn accept(&mut self, now: Instant) {
+    /// Learns that upstream accepted the rate of a call that was sent at this time.
+    pub(super) fn accept(&mut self, sent: Instant) {
         if let Some(adaptive) = &mut self.adaptive {
-            adaptive.accept(now);
+            adaptive.accept(sent);
         }
     }
 
-    /// Learns that upstream refused a call for its rate, and tells whether the rate is another now.
-    pub(super) fn throttle(&mut self, now: Instant) -> bool {
+    /// Learns that upstream refused a call for its rate, that was sent at this time. Tells whether the
+    /// rate is another now.
+    pub(super) fn throttle(&mut self, sent: Instant, now: Instant) -> bool {
         let before = self.adaptive_rate(now);
         if let Some(adaptive) = &mut self.adaptive {
-            adaptive.throttle(now);
+            adaptive.throttle(sent, now);
         }
         let after = self.adaptive_rate(now);
         let has_changed = before != after;

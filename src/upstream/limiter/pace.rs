@@ -21,23 +21,22 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Returns when a call may be made, at `rate` calls a second, that has so many others `ahead` of
-    /// it: not before `now`.
-    pub(super) fn opens(&self, ahead: usize, rate: f64, now: Instant) -> Instant {
-        let due = self.due.map_or(now, |due| now.max(due));
-        let due = due + interval(rate).saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX));
-        due.checked_sub(TOLERANCE).map_or(now, |due| now.max(due))
+    /// Returns when the next call may be made: not before `now`.
+    pub(super) fn opens(&self, now: Instant) -> Instant {
+        let early = self.due.and_then(|due| due.checked_sub(TOLERANCE));
+        early.map_or(now, |early| now.max(early))
     }
 
-    /// Notes a call, made at `now`.
-    pub(super) fn take(&mut self, rate: f64, now: Instant) {
+    /// Notes a call, made at `now` at `rate` calls a second. Returns how far that puts off the next.
+    pub(super) fn take(&mut self, rate: f64, now: Instant) -> Duration {
         let due = self.due.map_or(now, |due| now.max(due));
         self.due = Some(due + interval(rate));
+        interval(rate)
     }
 
-    /// Takes back the last call, which was not made after all.
-    pub(super) fn give_back(&mut self, rate: f64) {
-        self.due = self.due.and_then(|due| due.checked_sub(interval(rate)));
+    /// Takes back a call that was not made after all, by how far it has put off the next.
+    pub(super) fn give_back(&mut self, interval: Duration) {
+        self.due = self.due.and_then(|due| due.checked_sub(interval));
     }
 }
 
@@ -61,17 +60,16 @@ mod tests {
     fn calls_are_as_far_apart_as_the_rate_says_and_an_idle_time_saves_nothing_up() {
         let start = Instant::now();
         let mut pace = Pace::default();
-        assert_eq!(pace.opens(0, 2.0, start), start);
+        assert_eq!(pace.opens(start), start);
         pace.take(2.0, start);
 
         let half = Duration::from_millis(500);
-        assert_eq!(pace.opens(0, 2.0, start), start + half - TOLERANCE);
-        assert_eq!(pace.opens(3, 2.0, start), start + half * 4 - TOLERANCE);
+        assert_eq!(pace.opens(start), start + half - TOLERANCE);
         let later = start + Duration::from_secs(60);
-        pace.take(2.0, later);
-        assert_eq!(pace.opens(0, 2.0, later), later + half - TOLERANCE);
-        pace.give_back(2.0);
-        assert_eq!(pace.opens(0, 2.0, later), later);
+        let interval = pace.take(2.0, later);
+        assert_eq!(pace.opens(later), later + half - TOLERANCE);
+        pace.give_back(interval);
+        assert_eq!(pace.opens(later), later);
     }
 
     proptest! {
@@ -96,7 +94,7 @@ mod tests {
                 now += pause;
                 clock.advance(pause);
 
-                let is_due = pace.opens(0, rate, now) <= now;
+                let is_due = pace.opens(now) <= now;
                 prop_assert_eq!(is_due, judge.check().is_ok());
                 if is_due {
                     pace.take(rate, now);

@@ -111,7 +111,7 @@ async fn a_turn_that_comes_to_one_who_has_left_is_not_lost() {
     limiter.acquire(&caller(1), after(0)).await.unwrap();
     let opens = after(1_020);
     // Served by another's look at the clock, and gone before it has looked itself.
-    let Ok(Some(queued)) = limiter.enter(&caller(1), opens, Instant::now()) else {
+    let Ok(Some(queued)) = limiter.enter(&caller(1), opens) else {
         panic!("it waits");
     };
     limiter.lock().serve(opens);
@@ -119,7 +119,8 @@ async fn a_turn_that_comes_to_one_who_has_left_is_not_lost() {
     drop(queued);
 
     assert_eq!(limiter.state(opens).admitted, 1);
-    assert!(limiter.enter(&caller(2), opens, opens).unwrap().is_none());
+    sleep_until(opens).await;
+    assert!(limiter.enter(&caller(2), opens).unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +164,7 @@ async fn a_refusal_by_upstream_slows_the_next_call_down_and_only_if_that_is_want
     });
     for limiter in [&adaptive, &untaught] {
         limiter.acquire(&caller(1), after(0)).await.unwrap();
-        limiter.throttle(Instant::now());
+        limiter.throttle(Instant::now(), Instant::now());
     }
 
     let refused = adaptive.acquire(&caller(1), after(0)).await.unwrap_err();
@@ -180,8 +181,13 @@ async fn a_hundred_thousand_who_come_and_go_leave_nothing_behind() {
     limiter.acquire(&caller(1), after(0)).await.unwrap();
     for round in 0..100u8 {
         let waiting: Vec<_> = (0..1_000)
-            .map(|_| limiter.enter(&caller(round), after(100_000_000), Instant::now()))
+            .map(|_| {
+                let mut queued = limiter.enter(&caller(round), after(100_000_000)).unwrap();
+                assert!(matches!(queued.as_mut().unwrap().look(), Wake::At(_)));
+                queued
+            })
             .collect();
+        assert!(limiter.lock().has_clock);
         assert_eq!(limiter.state(Instant::now()).waiting, 1_000);
         drop(waiting);
     }
@@ -197,8 +203,8 @@ async fn a_hundred_thousand_who_come_and_go_leave_nothing_behind() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Callers who come, wait and go in any order: the rate is kept, nobody who stays is forgotten,
-    /// and nobody waits past its time.
+    /// Callers who come, wait and go in any order: the rate is kept, nobody waits past its time, and
+    /// nobody is refused while a turn was to be had.
     #[test]
     fn whatever_callers_do_the_rate_is_kept_and_the_queue_ends_empty(
         rate in 1u32..8,
@@ -225,18 +231,27 @@ proptest! {
                     task.abort();
                 }
             }
-            let mut served = Vec::new();
+            let (mut served, mut refused) = (Vec::new(), Vec::new());
             while let Some(ended) = tasks.join_next().await {
                 let Ok((is_served, at, latest)) = ended else {
                     continue;
                 };
                 // Timers are precise to a millisecond.
-                prop_assert!(at <= latest + Duration::from_millis(2));
-                served.extend(is_served.then_some(at));
+                prop_assert!(at <= latest + GRACE + Duration::from_millis(2));
+                match is_served {
+                    true => served.push(at),
+                    false => refused.push(at),
+                }
             }
             served.sort();
             for window in served.windows(rate as usize + 1) {
                 prop_assert!(window[rate as usize] - window[0] >= WIDTH);
+            }
+            // A turn that nobody is woken for would be missing before a refusal.
+            for at in refused {
+                let window = at - WIDTH - Duration::from_millis(3)..=at;
+                let turns = served.iter().filter(|served| window.contains(served)).count();
+                prop_assert!(turns >= rate as usize, "{} turns before a refusal", turns);
             }
             prop_assert_eq!(limiter.state(Instant::now()).waiting, 0);
             Ok(())

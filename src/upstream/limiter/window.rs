@@ -7,7 +7,8 @@ use tokio::time::Instant;
 /// The stretch in which no more calls are made than the rate says.
 ///
 /// Upstream counts by the second, as it sees the calls arrive. The 20 ms more are what calls may
-/// gain on each other on the way: without them, two that were a second apart could arrive in one.
+/// gain on each other on the way: without them, two that were let through a second apart could arrive
+/// in one. A call for which a connection is opened first may lose more than that.
 const WIDTH: Duration = Duration::from_millis(1_020);
 
 /// Never lets more than so many calls pass in any 1.02 s.
@@ -46,9 +47,11 @@ impl Window {
         self.calls.push_back(now);
     }
 
-    /// Takes back the last call, which was not made after all.
-    pub(super) fn give_back(&mut self) {
-        self.calls.pop_back();
+    /// Takes back a call that was to be made at `moment`, and was not.
+    pub(super) fn give_back(&mut self, moment: Instant) {
+        if let Some(place) = self.calls.iter().rposition(|call| *call == moment) {
+            self.calls.remove(place);
+        }
     }
 }
 
@@ -75,7 +78,7 @@ mod tests {
         assert_eq!(window.opens(1, second), second + WIDTH);
         assert_eq!(window.opens(2, second), start + WIDTH * 2);
         assert_eq!(window.opens(5, second), second + WIDTH * 3);
-        window.give_back();
+        window.give_back(second);
         assert_eq!(window.opens(0, second), second);
     }
 
