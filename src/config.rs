@@ -8,6 +8,7 @@
 //! named `iai-facade`. No setting may take such a name.
 
 mod calls;
+mod connections;
 mod credentials;
 mod emulation;
 mod listening;
@@ -20,6 +21,7 @@ use clap::Args;
 
 pub use self::{
     calls::Calls,
+    connections::Connections,
     credentials::{CredentialFiles, Credentials},
     emulation::{Emulate, EmulateArgs, Emulation},
     listening::Listening,
@@ -41,6 +43,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     calls: calls::CallsArgs,
     #[command(flatten)]
+    connections: connections::ConnectionsArgs,
+    #[command(flatten)]
     log: log::LogArgs,
     #[command(flatten)]
     emulation: emulation::EmulationArgs,
@@ -57,6 +61,8 @@ pub struct Serve {
     pub credentials: Credentials,
     /// The bounds of calls.
     pub calls: Calls,
+    /// The bounds of connections.
+    pub connections: Connections,
     /// What to log.
     pub log: Log,
     /// Whether upstream is the emulator of this process.
@@ -77,6 +83,7 @@ impl ServeArgs {
         let upstream = self.upstream.checked(&mut problems);
         let credentials = self.credentials.checked(&mut problems);
         let calls = self.calls.checked(&mut problems);
+        let connections = self.connections.checked(&mut problems);
         let log = self.log.checked(&mut problems);
         let emulation = self.emulation.checked(&explicit, &mut problems);
 
@@ -86,6 +93,7 @@ impl ServeArgs {
                 upstream: upstream?,
                 credentials: credentials?,
                 calls: calls?,
+                connections: connections?,
                 log: log?,
                 emulation: emulation?,
             })

@@ -2,21 +2,26 @@
 
 mod access_log;
 mod admin;
+mod admission;
+mod age;
 mod calls;
 mod connections;
+mod health;
 mod peer;
 mod preface;
 mod readiness;
 mod routes;
 
+pub mod descriptors;
 pub mod metadata;
 pub mod shutdown;
 
-use std::{future::Future, io, net::SocketAddr, panic::resume_unwind};
+use std::{io, net::SocketAddr, panic::resume_unwind, pin::pin, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
+use tokio_stream::{Stream, StreamExt};
 
-use self::{access_log::AccessLog, calls::Calls, readiness::Readiness};
+use self::{access_log::AccessLog, calls::Calls, readiness::Readiness, shutdown::Signal};
 use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
 
 /// A service that listens, and answers nobody until it is run.
@@ -29,7 +34,7 @@ pub struct Server {
     calls: Calls,
     readiness: Readiness,
     log_control: Option<LogControl>,
-    settings: config::Calls,
+    bounds: config::Connections,
 }
 
 /// Where a server listens, with the ports that it was given for port 0.
@@ -71,8 +76,8 @@ impl Server {
         client: Client,
         log_control: Option<LogControl>,
     ) -> Result<Self, BindError> {
-        let (readiness, health) = Readiness::new().await;
-        let routes = routes::routes(FaceRecognition::new(client), health)?;
+        let readiness = Readiness::default();
+        let routes = routes::routes(FaceRecognition::new(client), readiness.clone())?;
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
@@ -83,10 +88,10 @@ impl Server {
                 grpc: grpc_address,
                 admin: admin_address,
             },
-            calls: Calls::new(routes, access_log, settings.calls.max_call_time),
+            calls: Calls::new(routes, access_log, &settings.calls),
             readiness,
             log_control,
-            settings: settings.calls.clone(),
+            bounds: settings.connections,
         })
     }
 
@@ -95,36 +100,59 @@ impl Server {
         self.addresses
     }
 
-    /// Serves until `shutdown` completes, and then until the calls in progress are answered.
+    /// Serves until the first of `signals`, and then until the calls in progress are answered.
     ///
-    /// As it stops, health turns to NOT_SERVING, connections are told to go away, and streams that
-    /// watch the health end; calls still in progress after the drain timeout are cut.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    /// As it stops, health turns to NOT_SERVING. After the delay, which a signal from a terminal and
+    /// every second signal skip, connections are told to go away, and streams that watch the health
+    /// end. Calls still in progress after the drain timeout are cut, as they are by a signal from a
+    /// terminal that arrives meanwhile.
+    pub async fn run(self, signals: impl Stream<Item = Signal>) {
         // Both end, with all their connections, when this future does.
         let mut grpc = JoinSet::new();
         let mut admin = JoinSet::new();
         let (stop, stopping) = watch::channel(());
-        grpc.spawn(connections::serve_http2(self.grpc, self.calls, stopping));
+        let bounds = self.bounds;
+        grpc.spawn(connections::serve_http2(
+            self.grpc, self.calls, bounds, stopping,
+        ));
         let router = admin::router(self.readiness.clone(), self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
+        let mut signals = pin!(signals);
 
-        self.readiness.set_credential_obtained().await;
-        self.readiness.set_listening().await;
+        self.readiness.set_credential_obtained();
+        self.readiness.set_listening();
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            Some(ended) = grpc.join_next() => ended.map_or_else(
+                |error| resume_unwind(error.into_panic()),
+                |()| None,
+            ),
+        };
+
+        self.readiness.set_stopping();
+        let unready_delay = match signal {
+            Some(Signal::Terminate) => bounds.unready_delay,
+            Some(Signal::Interrupt) | None => Duration::ZERO,
+        };
+        tracing::info!(
+            signal = signal.map(tracing::field::display),
+            ?unready_delay,
+            "stopping"
+        );
         tokio::select! {
-            () = shutdown => {}
-            Some(ended) = grpc.join_next() => ended.unwrap_or_else(|error| resume_unwind(error.into_panic())),
+            () = sleep(unready_delay) => {}
+            Some(_) = signals.next() => tracing::info!("the delay is skipped"),
         }
-        self.readiness.set_stopping().await;
-        drop(stop);
-        self.readiness.end_watches().await;
 
-        let drain_timeout = self.settings.drain_timeout;
-        if tokio::time::timeout(drain_timeout, grpc.join_next())
-            .await
-            .is_err()
-        {
-            tracing::warn!(?drain_timeout, "calls are still in progress, and are cut");
+        drop(stop);
+        self.readiness.end_watches();
+        let mut interrupts = signals.filter(|signal| *signal == Signal::Interrupt);
+        tokio::select! {
+            _ = grpc.join_next() => return,
+            () = sleep(bounds.drain_timeout) => {}
+            Some(_) = interrupts.next() => {}
         }
+        tracing::warn!("calls are still in progress, and are cut");
     }
 }
 

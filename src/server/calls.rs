@@ -8,13 +8,13 @@ use http::{
 };
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use super::{access_log::AccessLog, metadata, peer::Peer};
-use crate::{context::Context, deadline::Deadline, service::Failure};
+use super::{access_log::AccessLog, admission::Admission, metadata, peer::Peer};
+use crate::{config, context::Context, deadline::Deadline, service::Failure};
 
 /// Methods that are asked about the service itself. They are not in the log, and NOT_FOUND is theirs
 /// to say.
@@ -25,22 +25,35 @@ const AUXILIARY: [&str; 4] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
+/// The beginning of the methods that are answered whatever else is in progress.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// How long the message of a call that is refused may take to arrive.
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Answers calls, whichever service they are for.
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
     routes: Routes,
     access_log: Arc<AccessLog>,
+    admission: Arc<Admission>,
     max_call_time: Duration,
 }
 
 impl Calls {
-    /// Returns what answers by `routes`, within `max_call_time`.
-    pub(super) fn new(routes: Routes, access_log: AccessLog, max_call_time: Duration) -> Self {
+    /// Returns what answers by `routes`, within bounds.
+    pub(super) fn new(routes: Routes, access_log: AccessLog, bounds: &config::Calls) -> Self {
         Self {
             routes,
             access_log: Arc::new(access_log),
-            max_call_time,
+            admission: Arc::new(Admission::new(bounds.max_concurrent)),
+            max_call_time: bounds.max_call_time,
         }
+    }
+
+    /// Returns how long a call may take whose caller allows more.
+    pub(super) fn max_call_time(&self) -> Duration {
+        self.max_call_time
     }
 
     /// Answers one call of a peer.
@@ -88,12 +101,19 @@ impl Calls {
         })
     }
 
-    /// Answers by the deadline. What is under way for the call by then is dropped, which ends it.
+    /// Answers if there is room, and by the deadline. What is under way for the call by then is dropped, which ends it.
     async fn bounded(
         self,
         mut request: Request<Incoming>,
         context: &Arc<Context>,
     ) -> Response<Body> {
+        // Whoever asks for the health of a service without room must be told.
+        let is_exempt = request.uri().path().starts_with(HEALTH);
+        let place = (!is_exempt).then(|| self.admission.admit());
+        if let Some(None) = place {
+            discard(request.into_body()).await;
+            return Failure::Overloaded.into_status(context).into_http();
+        }
         request.extensions_mut().insert(Arc::clone(context));
         let deadline = context.deadline();
         let answer = async {
@@ -116,6 +136,15 @@ impl Calls {
             Err(never) => match never {},
         }
     }
+}
+
+/// Reads a message that nobody wants, which as a rule arrives together with its headers.
+///
+/// What arrives after the answer arrives on a stream that was reset. h2 counts that as an error of
+/// the peer, and ends a connection after 1,024 of them.
+async fn discard(mut message: Incoming) {
+    let read = async { while let Some(Ok(_)) = message.frame().await {} };
+    let _ = timeout(DISCARD_TIMEOUT, read).await;
 }
 
 /// Gives the errors that tonic made by itself the form of our own, but for those with the code

@@ -26,11 +26,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-use super::{calls::Calls, peer::Peer, preface};
-use crate::chain::chain;
+use super::{age::MaxAge, calls::Calls, peer::Peer, preface};
+use crate::{chain::chain, config};
 
 /// Calls in progress on one connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
@@ -48,6 +48,15 @@ const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection stays open, once told to go away, without a call in progress.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How much longer it stays open if it is only old, and the service goes on.
+const PATIENT_FAREWELL: Duration = Duration::from_secs(9);
+
+/// How long an answer may remain unread on a connection that is to end.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections that are open on the admin port.
+const MAX_ADMIN_CONNECTIONS: usize = 256;
+
 /// How long one question and its answer may take on the admin port.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -58,7 +67,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 type Stopping = watch::Receiver<()>;
 
 /// Serves gRPC until told to stop, and then until the calls in progress are answered.
-pub(super) async fn serve_http2(listener: TcpListener, calls: Calls, stopping: Stopping) {
+pub(super) async fn serve_http2(
+    listener: TcpListener,
+    calls: Calls,
+    bounds: config::Connections,
+    stopping: Stopping,
+) {
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2
         .timer(TokioTimer::new())
@@ -69,10 +83,12 @@ pub(super) async fn serve_http2(listener: TcpListener, calls: Calls, stopping: S
 
     let mut stop = stopping.clone();
     let stop = async move { drop(stop.changed().await) };
-    accept(listener, stop, |stream, address| {
+    let max_age = MaxAge::new(bounds.max_age);
+    accept(listener, bounds.max_connections, stop, |stream, address| {
         let (calls, http2, stopping) = (calls.clone(), http2.clone(), stopping.clone());
         async move {
-            if let Err(error) = serve_calls(stream, address, calls, &http2, stopping).await {
+            let served = serve_calls(stream, address, calls, &http2, max_age, stopping);
+            if let Err(error) = served.await {
                 tracing::debug!(peer.address = %address, error = chain(&*error), "a connection broke");
             }
         }
@@ -86,6 +102,7 @@ async fn serve_calls(
     address: SocketAddr,
     calls: Calls,
     http2: &http2::Builder<TokioExecutor>,
+    max_age: MaxAge,
     mut stopping: Stopping,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let stream = tokio::select! {
@@ -93,6 +110,8 @@ async fn serve_calls(
         _ = stopping.changed() => return Ok(()),
     };
     let peer = Peer::new(address);
+    // All calls are answered by then, and whoever does not read the answers has had time to.
+    let longest = calls.max_call_time() + UNREAD_TIMEOUT;
     let service = {
         let peer = peer.clone();
         service_fn(move |request| {
@@ -103,11 +122,14 @@ async fn serve_calls(
     let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = &mut connection => return Ok(ended?),
-        _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
+        _ = stopping.changed() => {}
+        () = max_age.reached() => {}
     }
+    connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = connection => Ok(ended?),
-        () = farewell(&peer) => Ok(()),
+        () = farewell(&peer, stopping) => Ok(()),
+        () = sleep(longest) => Ok(()),
     }
 }
 
@@ -115,10 +137,12 @@ async fn serve_calls(
 ///
 /// A peer that has gone without a word does not answer, and streams that are no calls, such as those
 /// of server reflection, have no end.
-async fn farewell(peer: &Peer) {
+async fn farewell(peer: &Peer, mut stopping: Stopping) {
     loop {
         peer.idle().await;
-        tokio::time::sleep(FAREWELL).await;
+        // There is time, until the service stops.
+        let _ = timeout(PATIENT_FAREWELL, stopping.changed()).await;
+        sleep(FAREWELL).await;
         if peer.is_idle() {
             return;
         }
@@ -130,12 +154,17 @@ pub(super) async fn serve_http1(listener: TcpListener, router: axum::Router) {
     let mut http1 = http1::Builder::new();
     http1.keep_alive(false);
 
-    accept(listener, future::pending(), |stream, address| {
-        let service = TowerToHyperService::new(router.clone().layer(Extension(address)));
-        let connection = http1.serve_connection(TokioIo::new(stream), service);
-        // Whoever asks and does not listen is nobody to report.
-        async move { drop(timeout(EXCHANGE_TIMEOUT, connection).await) }
-    })
+    accept(
+        listener,
+        MAX_ADMIN_CONNECTIONS,
+        future::pending(),
+        |stream, address| {
+            let service = TowerToHyperService::new(router.clone().layer(Extension(address)));
+            let connection = http1.serve_connection(TokioIo::new(stream), service);
+            // Whoever asks and does not listen is nobody to report.
+            async move { drop(timeout(EXCHANGE_TIMEOUT, connection).await) }
+        },
+    )
     .await;
 }
 
@@ -144,6 +173,7 @@ pub(super) async fn serve_http1(listener: TcpListener, router: axum::Router) {
 /// Dropping the future ends them all at once.
 async fn accept<F>(
     listener: TcpListener,
+    max_connections: usize,
     stop: impl Future<Output = ()>,
     serve: impl Fn(TcpStream, SocketAddr) -> F,
 ) where
@@ -157,6 +187,10 @@ async fn accept<F>(
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
                     is_refused = false;
+                    if connections.len() >= max_connections {
+                        tracing::debug!(peer.address = %address, "too many connections are open");
+                        continue;
+                    }
                     // Answers are small, and must not wait to be sent with the next one.
                     let _ = stream.set_nodelay(true);
                     connections.spawn(serve(stream, address));
@@ -167,7 +201,7 @@ async fn accept<F>(
                         tracing::warn!(%error, "cannot accept connections");
                     }
                     is_refused = true;
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             },
             Some(_) = connections.join_next() => {}

@@ -22,6 +22,7 @@ use crate::{
 /// How long to wait where nothing better is known.
 const AFTER_BILLING_LOOKUP: Duration = Duration::from_secs(1);
 const AFTER_CONFLICT: Duration = Duration::from_millis(500);
+const AFTER_OVERLOAD: Duration = Duration::from_millis(100);
 const AFTER_THROTTLING: Duration = Duration::from_secs(1);
 const AFTER_TRANSIENT: Duration = Duration::from_millis(200);
 
@@ -68,6 +69,12 @@ impl Failure {
                 ErrorReason::MethodUnknown,
                 "there is no such method, or no such compression",
             ),
+            Self::Overloaded => Report::own(
+                Code::ResourceExhausted,
+                ErrorReason::Overloaded,
+                "too many calls are in progress",
+            )
+            .retry(Retry::After(AFTER_OVERLOAD)),
             Self::TimedOut => unreachable("Tencent Cloud did not answer in time", None),
             Self::Upstream(error) => of_upstream(&error, subject),
         };

@@ -15,10 +15,11 @@ use iai_facade::{
         GetGroupInfoRequest, GetPersonGroupInfoRequest,
         face_recognition_service_client::FaceRecognitionServiceClient,
     },
-    server::{Addresses, Server},
+    server::{Addresses, Server, shutdown::Signal},
     upstream::Client,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{
     Status,
     metadata::MetadataMap,
@@ -38,7 +39,7 @@ pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub(crate) struct Facade {
     pub(crate) emulator: Emulator,
     pub(crate) addresses: Addresses,
-    shutdown: Option<oneshot::Sender<()>>,
+    signals: mpsc::UnboundedSender<Signal>,
     running: JoinHandle<()>,
 }
 
@@ -77,12 +78,12 @@ impl Facade {
         let client = Client::new(&settings.upstream, credentials, clock).unwrap();
         let server = Server::bind(&settings, client, None).await.unwrap();
         let addresses = server.addresses();
-        let (shutdown, told) = oneshot::channel();
-        let running = tokio::spawn(server.run(async { drop(told.await) }));
+        let (signals, received) = mpsc::unbounded_channel();
+        let running = tokio::spawn(server.run(UnboundedReceiverStream::new(received)));
         Self {
             emulator,
             addresses,
-            shutdown: Some(shutdown),
+            signals,
             running,
         }
     }
@@ -98,9 +99,13 @@ impl Facade {
     }
 
     /// Tells the service to stop. It goes on answering what is in progress.
-    pub(crate) fn begin_shutdown(&mut self) {
-        let told = self.shutdown.take().expect("told once");
-        told.send(()).expect("the service runs");
+    pub(crate) fn begin_shutdown(&self) {
+        self.signal(Signal::Terminate);
+    }
+
+    /// Sends the service a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.signals.send(signal).expect("the service runs");
     }
 
     /// Waits until the service has stopped.
@@ -114,7 +119,8 @@ pub(crate) fn client(address: SocketAddr) -> FaceRecognitionServiceClient<Channe
     FaceRecognitionServiceClient::new(channel(address))
 }
 
-fn channel(address: SocketAddr) -> Channel {
+/// Returns a connection to `address` that is opened by the first call.
+pub(crate) fn channel(address: SocketAddr) -> Channel {
     Endpoint::try_from(format!("http://{address}"))
         .unwrap()
         .connect_lazy()
@@ -146,14 +152,19 @@ pub(crate) fn settings(flags: &[&str]) -> Serve {
         serve: ServeArgs,
     }
 
-    let ports = [
+    let mut arguments = vec![
         "serve",
         "--listen",
         "127.0.0.1:0",
         "--admin-listen",
         "127.0.0.1:0",
     ];
-    Cli::try_parse_from(ports.iter().chain(flags))
+    // A test that is not about the delay does not wait for it.
+    if !flags.contains(&"--unready-delay") {
+        arguments.extend(["--unready-delay", "0s"]);
+    }
+    arguments.extend(flags);
+    Cli::try_parse_from(arguments)
         .unwrap()
         .serve
         .checked()

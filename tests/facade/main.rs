@@ -8,10 +8,12 @@
 
 mod access_log;
 mod admin;
+mod admission;
 mod attempts;
 mod call;
 mod clock;
 mod command_line;
+mod connections;
 mod deadlines;
 mod documented_errors;
 mod encryption;

@@ -49,6 +49,7 @@ async fn our_own_errors_have_the_statuses_and_delays_that_are_written() {
             reason: String::new(),
         }),
         Failure::Upstream(Error::Throttled { retry_after: None }),
+        Failure::Overloaded,
         Failure::DeadlineExceeded,
         Failure::MethodUnknown,
     ];
