@@ -106,6 +106,11 @@ impl Emulator {
         self.service.calls.received()
     }
 
+    /// Returns how many calls were received since the start.
+    pub fn call_count(&self) -> usize {
+        self.service.calls.count()
+    }
+
     /// Waits until at least `count` calls were received, and returns them as [`calls`](Self::calls)
     /// does.
     pub async fn called(&self, count: usize) -> Vec<ReceivedCall> {

@@ -78,6 +78,11 @@ struct Received {
 }
 
 impl Calls {
+    /// Returns how many there were.
+    pub(super) fn count(&self) -> usize {
+        self.received.borrow().count
+    }
+
     /// Adds a call.
     pub(super) fn add(&self, call: ReceivedCall) {
         self.received.send_modify(|received| {

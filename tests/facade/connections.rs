@@ -1,21 +1,12 @@
 //! How long connections last, and how many there are.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use iai_facade::{
-    emulator::FaultKind, proto::face_recognition_service_client::FaceRecognitionServiceClient,
-};
+use iai_facade::emulator::FaultKind;
 use prost::Message;
 use tokio::{
     io::AsyncReadExt,
@@ -23,8 +14,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
     time::Instant,
 };
-use tonic::{Status, transport::Endpoint};
-use tower::service_fn;
+use tonic::Status;
 
 use crate::harness::{Facade, GET_GROUP_INFO, group, request};
 
@@ -66,34 +56,6 @@ async fn a_call_outlasts_the_age_of_its_connection() {
     let status = Status::from_header_map(answer.trailers().unwrap()).unwrap();
     assert_eq!(status.code(), tonic::Code::Ok);
     ended.await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn no_call_of_tonic_is_lost_while_a_thousand_connections_end() {
-    let facade = Facade::start_with(&["--max-connection-age", "30ms"]).await;
-    let address = facade.addresses.grpc;
-    let opened = Arc::new(AtomicUsize::new(0));
-    let mut callers = JoinSet::new();
-    for _ in 0..20 {
-        let opened = Arc::clone(&opened);
-        let connect = {
-            let opened = Arc::clone(&opened);
-            service_fn(move |_| {
-                opened.fetch_add(1, Ordering::Relaxed);
-                async move { TcpStream::connect(address).await.map(TokioIo::new) }
-            })
-        };
-        let channel = Endpoint::from_static("http://facade").connect_with_connector_lazy(connect);
-        callers.spawn(async move {
-            let mut client = FaceRecognitionServiceClient::new(channel);
-            // The last of each has not ended yet.
-            while opened.load(Ordering::Relaxed) < 1_020 {
-                client.get_group_info(group("aaa")).await.unwrap();
-            }
-        });
-    }
-
-    callers.join_all().await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod connections;
 mod deadlines;
 mod documented_errors;
 mod encryption;
+mod endings;
 mod error_details;
 mod faults;
 mod get_group_info;

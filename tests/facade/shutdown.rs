@@ -5,22 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use hyper_util::rt::TokioIo;
-use iai_facade::{
-    emulator::FaultKind, proto::face_recognition_service_client::FaceRecognitionServiceClient,
-    server::shutdown::Signal,
-};
-use tokio::{net::TcpStream, sync::watch, task::JoinSet, time::timeout};
-use tonic::{
-    Code, Status, Streaming,
-    body::Body,
-    transport::{Channel, Endpoint},
-};
+use iai_facade::{emulator::FaultKind, server::shutdown::Signal};
+use tokio::{net::TcpStream, time::timeout};
+use tonic::{Code, Status, Streaming, body::Body};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus,
     health_client::HealthClient,
 };
-use tower::{Service, ServiceExt, service_fn};
+use tower::{Service, ServiceExt};
 
 use crate::harness::{Facade, Program, client, group};
 
@@ -178,44 +170,6 @@ async fn the_program_says_how_long_its_end_may_take_and_a_second_signal_shortens
 
     program.line("the delay is skipped").await;
     assert_eq!(program.ended().await.0.code(), Some(0));
-}
-
-#[tokio::test]
-async fn no_call_of_tonic_is_lost_as_the_service_ends() {
-    let facade = Facade::start_with(&["--unready-delay", "200ms"]).await;
-    let next = Facade::start().await;
-    // What stands for endpoints: where new connections lead to.
-    let (endpoint, current) = watch::channel(facade.addresses.grpc);
-    let connect = move |_| {
-        let address = *current.borrow();
-        async move { TcpStream::connect(address).await.map(TokioIo::new) }
-    };
-    let channel =
-        Endpoint::from_static("http://facade").connect_with_connector_lazy(service_fn(connect));
-    let calls_of = |channel: Channel, stop: watch::Receiver<bool>| async move {
-        let mut client = FaceRecognitionServiceClient::new(channel);
-        let mut answered = 0;
-        while !*stop.borrow() {
-            client.get_group_info(group("aaa")).await.unwrap();
-            answered += 1;
-        }
-        answered
-    };
-    let (stop, stopping) = watch::channel(false);
-    let mut callers = JoinSet::new();
-    for _ in 0..8 {
-        callers.spawn(calls_of(channel.clone(), stopping.clone()));
-    }
-    facade.emulator.called(100).await;
-
-    facade.begin_shutdown();
-    endpoint.send(next.addresses.grpc).unwrap();
-
-    facade.stopped().await;
-    next.emulator.called(100).await;
-    stop.send(true).unwrap();
-    let answered: usize = callers.join_all().await.into_iter().sum();
-    assert!(answered >= 200, "{answered}");
 }
 
 /// Returns what a watch is told next, if it is told anything.

@@ -1,0 +1,58 @@
+"""Callers that call without pause, and none of whose calls may fail."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+import grpc
+
+from iaifacade.v1.face_recognition_service_pb2 import GetGroupInfoRequest
+from iaifacade.v1.face_recognition_service_pb2_grpc import FaceRecognitionServiceStub
+from program import PATIENCE
+
+# Without the first, all channels to one address share one connection.
+OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.lb_policy_name", "round_robin")]
+
+
+class Callers:
+    """Counts the calls that were answered."""
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._stopping = False
+        self.answered = 0
+
+    def call(self, stub):
+        """Calls until it is time to stop."""
+        while not self._stopping:
+            stub.GetGroupInfo(GetGroupInfoRequest(group_id="aaa"), timeout=PATIENCE)
+            with self._changed:
+                self.answered += 1
+                self._changed.notify_all()
+
+    def wait_for_more(self, calls):
+        """Waits until so many more calls were answered."""
+        with self._changed:
+            wanted = self.answered + calls
+            assert self._changed.wait_for(lambda: self.answered >= wanted, PATIENCE)
+
+    def stop(self):
+        self._stopping = True
+
+
+@contextmanager
+def calling(target, *, channels=4, threads=4):
+    """Calls `target` over several channels, each from several threads. Every call must succeed."""
+    callers = Callers()
+    with ThreadPoolExecutor(channels * threads) as pool, ExitStack() as stack:
+        running = []
+        for _ in range(channels):
+            channel = stack.enter_context(grpc.insecure_channel(target, options=OPTIONS))
+            stub = FaceRecognitionServiceStub(channel)
+            running += [pool.submit(callers.call, stub) for _ in range(threads)]
+        try:
+            yield callers
+        finally:
+            callers.stop()
+        for caller in running:
+            caller.result(PATIENCE)
