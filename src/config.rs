@@ -7,6 +7,7 @@
 //! Kubernetes sets variables such as `IAI_FACADE_PORT` and `IAI_FACADE_SERVICE_HOST` for a service
 //! named `iai-facade`. No setting may take such a name.
 
+mod callers;
 mod calls;
 mod connections;
 mod credentials;
@@ -15,11 +16,13 @@ mod listening;
 mod log;
 mod parsed;
 mod problems;
+mod quota;
 mod upstream;
 
 use clap::Args;
 
 pub use self::{
+    callers::{Callers, Tls},
     calls::Calls,
     connections::Connections,
     credentials::{CredentialFiles, Credentials},
@@ -28,6 +31,7 @@ pub use self::{
     log::{Format, HashKey, Level, Log},
     parsed::Endpoint,
     problems::Problems,
+    quota::Quota,
     upstream::Upstream,
 };
 
@@ -37,7 +41,11 @@ pub struct ServeArgs {
     #[command(flatten)]
     listening: listening::ListeningArgs,
     #[command(flatten)]
+    callers: callers::CallersArgs,
+    #[command(flatten)]
     upstream: upstream::UpstreamArgs,
+    #[command(flatten)]
+    quota: quota::QuotaArgs,
     #[command(flatten)]
     credentials: credentials::CredentialsArgs,
     #[command(flatten)]
@@ -55,8 +63,12 @@ pub struct ServeArgs {
 pub struct Serve {
     /// Where to listen.
     pub listening: Listening,
+    /// Who may call.
+    pub callers: Callers,
     /// How to reach upstream.
     pub upstream: Upstream,
+    /// How the account's quota is shared out.
+    pub quota: Quota,
     /// Where credentials come from.
     pub credentials: Credentials,
     /// The bounds of calls.
@@ -80,7 +92,9 @@ impl ServeArgs {
         let explicit = [self.upstream.explicit(), self.credentials.explicit()].concat();
 
         let listening = self.listening.checked(&mut problems);
+        let callers = self.callers.checked(&mut problems);
         let upstream = self.upstream.checked(&mut problems);
+        let quota = self.quota.checked(&mut problems);
         let credentials = self.credentials.checked(&mut problems);
         let calls = self.calls.checked(&mut problems);
         let connections = self.connections.checked(&mut problems);
@@ -90,7 +104,9 @@ impl ServeArgs {
         let settings = || {
             Some(Serve {
                 listening: listening?,
+                callers: callers?,
                 upstream: upstream?,
+                quota: quota?,
                 credentials: credentials?,
                 calls: calls?,
                 connections: connections?,

@@ -8,9 +8,9 @@ use std::{
     },
 };
 
-use crate::deadline::Deadline;
+use crate::{deadline::Deadline, identity::Identity};
 
-/// Until when a call may last, what it asks for, and what has been done for it so far.
+/// Until when a call may last, whose it is, what it asks for, and what has been done for it so far.
 ///
 /// One is made as a call arrives, and every room on its way sees the same one: the log line and the
 /// error of a call that ends in the middle still know how far it came.
@@ -18,17 +18,19 @@ use crate::deadline::Deadline;
 pub struct Context {
     deadline: Deadline,
     is_repetition: bool,
+    identity: Identity,
     attempts: AtomicU32,
     subject: OnceLock<Subject>,
 }
 
 impl Context {
-    /// Returns the context of a call for which nothing has been done yet, and which repeats an
-    /// earlier one or not.
-    pub fn new(deadline: Deadline, is_repetition: bool) -> Self {
+    /// Returns the context of a call of `identity` for which nothing has been done yet, and which
+    /// repeats an earlier one or not.
+    pub fn new(deadline: Deadline, is_repetition: bool, identity: Identity) -> Self {
         Self {
             deadline,
             is_repetition,
+            identity,
             attempts: AtomicU32::new(0),
             subject: OnceLock::new(),
         }
@@ -42,6 +44,11 @@ impl Context {
     /// Tells whether the caller, or a proxy of its, has made this call before.
     pub fn is_repetition(&self) -> bool {
         self.is_repetition
+    }
+
+    /// Returns who makes the call.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Returns how often upstream has been asked for this call.

@@ -7,7 +7,7 @@
 //!
 //! [`Emulator::start`] opens the socket; the order in which a call is judged is in `service`.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 pub use account::Account;
 pub use actions::Action;
@@ -106,9 +106,11 @@ impl Emulator {
         self.service.calls.received()
     }
 
-    /// Returns how many calls were received since the start.
-    pub fn call_count(&self) -> usize {
-        self.service.calls.count()
+    /// Returns how many calls were answered with each code, those that succeeded under an empty one.
+    ///
+    /// Calls that a fault befell are counted by its code, or as if they had succeeded if it has none.
+    pub fn tally(&self) -> BTreeMap<String, u64> {
+        self.service.calls.tally()
     }
 
     /// Waits until at least `count` calls were received, and returns them as [`calls`](Self::calls)

@@ -15,15 +15,17 @@
 //!
 //! Arrows are `use`, and point only down or to the right: [`service`] introduces [`operation`] and
 //! [`upstream`] to each other, which know nothing of one another. Some rooms are leaves, which others
-//! look into: [`chain`], [`clock`], [`code`], [`config`], [`context`], [`deadline`], [`json`], [`proto`], [`telemetry`].
+//! look into: [`chain`], [`clock`], [`code`], [`config`], [`context`], [`deadline`],
+//! [`encryption`], [`identity`], [`json`], [`proto`], [`telemetry`], [`tokens`], [`watched_files`].
 //! The [`emulator`] uses no other room: it is a second reading of the vendor's documentation. Two
 //! commands stand on the other side of the wire: [`call`] and [`probe`], which share [`client`].
 //!
 //! # The way of one call
 //!
-//! 1. `server/connections.rs` accepts the connection, and `server/preface.rs` reads how it begins.
+//! 1. `server/connections.rs` accepts the connection, and `server/handshake.rs` hears how it begins.
 //! 2. `server/calls.rs` makes the call's [`Context`](context::Context), with its
-//!    [`Deadline`](deadline::Deadline), and bounds everything that follows by it.
+//!    [`Deadline`](deadline::Deadline), and bounds everything that follows by it. It has
+//!    `server/callers.rs` tell whose the call is, and whether it may be made.
 //! 3. The generated stub decodes the message and calls a method of
 //!    [`FaceRecognition`](service::FaceRecognition), one line each.
 //! 4. An [`Operation`](operation::Operation) turns the request into parameters, or into an
@@ -46,6 +48,8 @@ pub mod context;
 pub mod credentials;
 pub mod deadline;
 pub mod emulator;
+pub mod encryption;
+pub mod identity;
 pub mod json;
 pub mod operation;
 pub mod probe;
@@ -54,4 +58,6 @@ pub mod server;
 pub mod service;
 pub mod signature;
 pub mod telemetry;
+pub mod tokens;
 pub mod upstream;
+pub mod watched_files;

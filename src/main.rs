@@ -124,7 +124,12 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
             Credentials::load(settings.credentials.clone(), variable)?,
         ),
     };
-    let client = Client::new(&settings.upstream, credentials, Clock::system())?;
+    let client = Client::new(
+        &settings.upstream,
+        &settings.quota,
+        credentials,
+        Clock::system(),
+    )?;
     let server = Server::bind(&settings, client, Some(log_control)).await?;
 
     let addresses = server.addresses();

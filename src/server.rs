@@ -4,8 +4,11 @@ mod access_log;
 mod admin;
 mod admission;
 mod age;
+mod callers;
 mod calls;
 mod connections;
+mod ending;
+mod handshake;
 mod health;
 mod peer;
 mod preface;
@@ -21,7 +24,10 @@ use std::{io, net::SocketAddr, panic::resume_unwind, pin::pin, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 use tokio_stream::{Stream, StreamExt};
 
-use self::{access_log::AccessLog, calls::Calls, readiness::Readiness, shutdown::Signal};
+use self::{
+    access_log::AccessLog, callers::Callers, calls::Calls, handshake::Handshake,
+    readiness::Readiness, shutdown::Signal,
+};
 use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
 
 /// A service that listens, and answers nobody until it is run.
@@ -31,6 +37,7 @@ pub struct Server {
     grpc: TcpListener,
     admin: TcpListener,
     addresses: Addresses,
+    handshake: Handshake,
     calls: Calls,
     readiness: Readiness,
     log_control: Option<LogControl>,
@@ -81,6 +88,8 @@ impl Server {
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
+        let callers = Callers::new(&settings.callers);
+        warn_if_open(&settings.callers, grpc_address);
         Ok(Self {
             grpc,
             admin,
@@ -88,7 +97,8 @@ impl Server {
                 grpc: grpc_address,
                 admin: admin_address,
             },
-            calls: Calls::new(routes, access_log, &settings.calls),
+            handshake: Handshake::new(settings.callers.tls.clone(), callers.clone()),
+            calls: Calls::new(routes, callers, access_log, &settings.calls),
             readiness,
             log_control,
             bounds: settings.connections,
@@ -113,7 +123,11 @@ impl Server {
         let (stop, stopping) = watch::channel(());
         let bounds = self.bounds;
         grpc.spawn(connections::serve_http2(
-            self.grpc, self.calls, bounds, stopping,
+            self.grpc,
+            self.handshake,
+            self.calls,
+            bounds,
+            stopping,
         ));
         let router = admin::router(self.readiness.clone(), self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
@@ -153,6 +167,19 @@ impl Server {
             Some(_) = interrupts.next() => {}
         }
         tracing::warn!("calls are still in progress, and are cut");
+    }
+}
+
+/// Says so if everybody who reaches the service may call it, which is as it should be behind a
+/// sidecar, and nowhere else.
+fn warn_if_open(settings: &config::Callers, address: SocketAddr) {
+    let is_local = address.ip().to_canonical().is_loopback();
+    if !is_local && settings.tls.is_none() && settings.tokens.is_none() {
+        tracing::warn!(
+            grpc.address = %address,
+            "whoever reaches the gRPC port may call, in plain text: unless a sidecar guards it, set \
+             --tls-cert, --tls-client-ca or --tokens-file",
+        );
     }
 }
 

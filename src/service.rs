@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tonic::{Request, Response, Status, metadata::MetadataValue};
 
-pub use self::failure::Failure;
+pub use self::failure::{Failure, Unidentified};
 use crate::{
     context::{Context, Subject},
     operation::{

@@ -7,8 +7,11 @@ pub mod error_code;
 pub mod retry;
 
 mod attempts;
+mod circuit;
 mod clock_offset;
 mod failure;
+mod latency;
+mod limiter;
 mod retry_budget;
 mod tls;
 mod transport;
@@ -17,8 +20,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use self::attempts::Attempts;
-pub use self::{envelope::Refusal, transport::BuildError};
+use self::{attempts::Attempts, error_code::Class};
+pub use self::{
+    circuit::CircuitState, envelope::Refusal, limiter::LimiterState, transport::BuildError,
+};
 use crate::{clock::Clock, config, context::Context, credentials::Credentials};
 
 /// One call to make: an action and its parameters as JSON.
@@ -57,10 +62,11 @@ impl Client {
     /// Fails if there is nothing by which the endpoint could be trusted.
     pub fn new(
         settings: &config::Upstream,
+        quota: &config::Quota,
         credentials: Credentials,
         clock: Clock,
     ) -> Result<Self, BuildError> {
-        let attempts = Arc::new(Attempts::new(settings, credentials, clock)?);
+        let attempts = Arc::new(Attempts::new(settings, quota, credentials, clock)?);
         Ok(Self { attempts })
     }
 
@@ -75,6 +81,16 @@ impl Client {
     pub async fn call(&self, call: &Call, context: &Context) -> Result<Reply, Error> {
         self.attempts.run(call, context).await
     }
+
+    /// Returns what the limiter does and has done.
+    pub fn limiter(&self) -> LimiterState {
+        self.attempts.limiter_state()
+    }
+
+    /// Returns what the circuit does and has done.
+    pub fn circuit(&self) -> CircuitState {
+        self.attempts.circuit_state()
+    }
 }
 
 /// Why there is no reply.
@@ -85,6 +101,19 @@ pub enum Error {
     Malformed {
         /// What came back instead. It repeats nothing of it.
         reason: String,
+        /// Whether it came with an HTTP status of 500 or above.
+        is_server_error: bool,
+    },
+
+    /// Upstream has failed so many calls that this one was not made.
+    #[error("upstream fails, and was not asked")]
+    CircuitOpen,
+
+    /// The turn of this call would have come too late, so it was not made.
+    #[error("the turn to call upstream is expected in {} ms, which is too late", wait.as_millis())]
+    RateLimited {
+        /// How long the wait for it is expected to be.
+        wait: Duration,
     },
 
     /// Upstream answered, and the answer is no.
@@ -113,6 +142,56 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl Error {
+    /// Tells whether upstream refused the call for the rate of calls.
+    pub fn is_throttling(&self) -> bool {
+        match self {
+            Self::Throttled { .. } => true,
+            Self::Refused(refusal) => error_code::classify(&refusal.code) == Class::Throttled,
+            Self::CircuitOpen
+            | Self::Malformed { .. }
+            | Self::RateLimited { .. }
+            | Self::Unreachable { .. }
+            | Self::Untrusted { .. } => false,
+        }
+    }
+
+    /// Tells whether upstream failed, in a way that passes.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Malformed {
+                is_server_error, ..
+            } => *is_server_error,
+            Self::Refused(refusal) => matches!(
+                error_code::classify(&refusal.code),
+                Class::BillingLookup | Class::Transient
+            ),
+            Self::CircuitOpen
+            | Self::RateLimited { .. }
+            | Self::Throttled { .. }
+            | Self::Untrusted { .. } => false,
+        }
+    }
+
+    /// Returns the error with the wish that the call is not repeated before `wait` has passed, if it
+    /// is one that can carry such a wish.
+    fn with_retry_after(mut self, wait: Duration) -> Self {
+        match &mut self {
+            Self::Refused(Refusal { retry_after, .. })
+            | Self::Throttled { retry_after }
+            | Self::Unreachable { retry_after, .. } => {
+                *retry_after = (*retry_after).max(Some(wait))
+            }
+            Self::CircuitOpen
+            | Self::Malformed { .. }
+            | Self::RateLimited { .. }
+            | Self::Untrusted { .. } => {}
+        }
+        self
+    }
 }
 
 /// Returns the code of a refusal if it is a documented one: anything else may repeat what was sent.

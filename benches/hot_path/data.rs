@@ -1,11 +1,12 @@
 //! What the benchmarks work on: the examples of the API documentation, as they travel.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{net::Ipv4Addr, sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
 use iai_facade::{
     context::{Context, Subject},
     deadline::Deadline,
+    identity::Identity,
     operation::{
         InvalidRequest, Operation, get_group_info::GetGroupInfo,
         get_person_group_info::GetPersonGroupInfo,
@@ -75,6 +76,7 @@ pub(crate) static CONTEXT: LazyLock<Context> = LazyLock::new(|| {
     let context = Context::new(
         Deadline::new(Instant::now(), None, Duration::from_secs(10)),
         false,
+        Identity::Address(Ipv4Addr::LOCALHOST.into()),
     );
     context.set_subject(Subject {
         action: GetGroupInfo::ACTION,

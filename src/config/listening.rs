@@ -10,7 +10,7 @@ use super::{Problems, parsed};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Listening")]
 pub(super) struct ListeningArgs {
-    /// Address and port for gRPC, in plain text. Port 0 takes a free one
+    /// Address and port for gRPC, in plain text unless --tls-cert is given. Port 0 takes a free one
     #[arg(
         long,
         env = "IAI_FACADE_LISTEN",

@@ -60,9 +60,9 @@ where
 /// Reads a switch.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text {
-        "1" | "true" => Ok(true),
-        "0" | "false" => Ok(false),
-        _ => Err(format!("`{text}` is none of 1, 0, true and false")),
+        "1" | "true" | "on" => Ok(true),
+        "0" | "false" | "off" => Ok(false),
+        _ => Err(format!("`{text}` is none of 1, 0, true, false, on and off")),
     }
 }
 

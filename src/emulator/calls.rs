@@ -1,6 +1,6 @@
 //! The record of calls, for tests that ask what arrived.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use http::request::Parts;
 use serde_json::Value;
@@ -74,19 +74,20 @@ pub(super) struct Calls {
 #[derive(Debug, Default)]
 struct Received {
     count: usize,
+    tally: BTreeMap<String, u64>,
     last: VecDeque<ReceivedCall>,
 }
 
 impl Calls {
-    /// Returns how many there were.
-    pub(super) fn count(&self) -> usize {
-        self.received.borrow().count
-    }
-
     /// Adds a call.
     pub(super) fn add(&self, call: ReceivedCall) {
         self.received.send_modify(|received| {
             received.count += 1;
+            let code = call.code.as_deref().unwrap_or_default();
+            match received.tally.get_mut(code) {
+                Some(calls) => *calls += 1,
+                None => drop(received.tally.insert(code.to_owned(), 1)),
+            }
             received.last.push_back(call);
             if received.last.len() > REMEMBERED {
                 received.last.pop_front();
@@ -105,6 +106,11 @@ impl Calls {
     /// Returns the calls that are remembered, oldest first.
     pub(super) fn received(&self) -> Vec<ReceivedCall> {
         self.received.borrow().last.iter().cloned().collect()
+    }
+
+    /// Returns how many calls were answered with each code.
+    pub(super) fn tally(&self) -> BTreeMap<String, u64> {
+        self.received.borrow().tally.clone()
     }
 
     /// Waits until at least `count` calls were received.

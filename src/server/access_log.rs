@@ -187,6 +187,7 @@ impl Line {
                     duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
                     request_id = self.request_id,
                     peer.address = %self.peer,
+                    caller = %self.context.identity(),
                     subject,
                     upstream.attempts = self.context.attempts(),
                     upstream.request_id = Some(upstream_id).filter(|id| !id.is_empty()),

@@ -13,20 +13,30 @@ use tonic::{Code, Status, body::Body, service::Routes};
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use super::{access_log::AccessLog, admission::Admission, metadata, peer::Peer};
+use super::{
+    access_log::AccessLog,
+    admission::Admission,
+    callers::{self, Caller, Callers},
+    metadata,
+    peer::Peer,
+};
 use crate::{config, context::Context, deadline::Deadline, service::Failure};
 
 /// Methods that are asked about the service itself. They are not in the log, and NOT_FOUND is theirs
 /// to say.
 const AUXILIARY: [&str; 4] = [
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/Watch",
+    HEALTH[0],
+    HEALTH[1],
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// The beginning of the methods that are answered whatever else is in progress.
-const HEALTH: &str = "/grpc.health.v1.Health/";
+/// Methods that everybody may call, and whatever else is in progress: orchestrators ask for the
+/// health, and have no secrets.
+const HEALTH: [&str; 2] = [
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+];
 
 /// How long the message of a call that is refused may take to arrive.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
@@ -35,16 +45,23 @@ const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
     routes: Routes,
+    callers: Callers,
     access_log: Arc<AccessLog>,
     admission: Arc<Admission>,
     max_call_time: Duration,
 }
 
 impl Calls {
-    /// Returns what answers by `routes`, within bounds.
-    pub(super) fn new(routes: Routes, access_log: AccessLog, bounds: &config::Calls) -> Self {
+    /// Returns what answers by `routes` those of `callers` who may call, within bounds.
+    pub(super) fn new(
+        routes: Routes,
+        callers: Callers,
+        access_log: AccessLog,
+        bounds: &config::Calls,
+    ) -> Self {
         Self {
             routes,
+            callers,
             access_log: Arc::new(access_log),
             admission: Arc::new(Admission::new(bounds.max_concurrent)),
             max_call_time: bounds.max_call_time,
@@ -67,13 +84,16 @@ impl Calls {
             metadata::timeout(request.headers()),
             self.max_call_time,
         );
+        let caller = self.caller(&request, peer);
         let context = Arc::new(Context::new(
             deadline,
             metadata::is_repetition(request.headers()),
+            caller.identity,
         ));
+        let refusal = caller.refusal;
 
         if AUXILIARY.contains(&request.uri().path()) {
-            let mut response = self.bounded(request, &context).await;
+            let mut response = self.admitted(request, refusal, &context).await;
             complete(&mut response, &context, Some(Code::NotFound));
             return response;
         }
@@ -84,7 +104,7 @@ impl Calls {
         let in_progress = peer.call();
 
         let mut response = self
-            .bounded(request, &context)
+            .admitted(request, refusal, &context)
             .instrument(line.span())
             .await;
         complete(&mut response, &context, None);
@@ -101,19 +121,47 @@ impl Calls {
         })
     }
 
-    /// Answers if there is room, and by the deadline. What is under way for the call by then is dropped, which ends it.
+    /// Tells whose a call is. Of those for the health nothing is asked.
+    fn caller(&self, request: &Request<Incoming>, peer: &Peer) -> Caller {
+        if HEALTH.contains(&request.uri().path()) {
+            let identity = callers::address(peer);
+            return Caller {
+                identity,
+                refusal: None,
+            };
+        }
+        self.callers.identify(request.headers(), peer)
+    }
+
+    /// Answers a call that may be made and for which there is room, and refuses another before
+    /// anything is read of it.
+    async fn admitted(
+        self,
+        request: Request<Incoming>,
+        refusal: Option<Failure>,
+        context: &Arc<Context>,
+    ) -> Response<Body> {
+        let is_exempt = HEALTH.contains(&request.uri().path());
+        let place = match refusal {
+            Some(failure) => Err(failure),
+            None if is_exempt => Ok(None),
+            None => self.admission.admit().map(Some).ok_or(Failure::Overloaded),
+        };
+        match place {
+            Ok(_place) => self.bounded(request, context).await,
+            Err(failure) => {
+                discard(request.into_body()).await;
+                failure.into_status(context).into_http()
+            }
+        }
+    }
+
+    /// Answers by the deadline. What is under way for the call by then is dropped, which ends it.
     async fn bounded(
         self,
         mut request: Request<Incoming>,
         context: &Arc<Context>,
     ) -> Response<Body> {
-        // Whoever asks for the health of a service without room must be told.
-        let is_exempt = request.uri().path().starts_with(HEALTH);
-        let place = (!is_exempt).then(|| self.admission.admit());
-        if let Some(None) = place {
-            discard(request.into_body()).await;
-            return Failure::Overloaded.into_status(context).into_http();
-        }
         request.extensions_mut().insert(Arc::clone(context));
         let deadline = context.deadline();
         let answer = async {

@@ -22,6 +22,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -29,7 +30,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{age::MaxAge, calls::Calls, peer::Peer, preface};
+use super::{
+    age::MaxAge,
+    calls::Calls,
+    ending::Ending,
+    handshake::{Handshake, Stream},
+    peer::Peer,
+};
 use crate::{chain::chain, config};
 
 /// Calls in progress on one connection.
@@ -42,14 +49,15 @@ const MAX_HEADER_LIST_BYTES: u32 = 16 << 10;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the first bytes of a connection may take to arrive.
-const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long a connection stays open, once told to go away, without a call in progress.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How much longer it stays open if it is only old, and the service goes on.
 const PATIENT_FAREWELL: Duration = Duration::from_secs(9);
+
+/// How long the system tries to send something to a peer that does not take it: as long as a peer may
+/// be silent.
+const UNSENT_TIMEOUT_MS: u32 = 40_000;
 
 /// How long an answer may remain unread on a connection that is to end.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,6 +77,7 @@ type Stopping = watch::Receiver<()>;
 /// Serves gRPC until told to stop, and then until the calls in progress are answered.
 pub(super) async fn serve_http2(
     listener: TcpListener,
+    handshake: Handshake,
     calls: Calls,
     bounds: config::Connections,
     stopping: Stopping,
@@ -85,9 +94,17 @@ pub(super) async fn serve_http2(
     let stop = async move { drop(stop.changed().await) };
     let max_age = MaxAge::new(bounds.max_age);
     accept(listener, bounds.max_connections, stop, |stream, address| {
-        let (calls, http2, stopping) = (calls.clone(), http2.clone(), stopping.clone());
+        let (handshake, calls) = (handshake.clone(), calls.clone());
+        let (http2, mut stopping) = (http2.clone(), stopping.clone());
         async move {
-            let served = serve_calls(stream, address, calls, &http2, max_age, stopping);
+            let served = async {
+                let (stream, shown) = tokio::select! {
+                    begun = handshake.begin(stream) => begun?,
+                    _ = stopping.changed() => return Ok(()),
+                };
+                let peer = Peer::new(address, shown);
+                serve_calls(stream, &peer, calls, &http2, max_age, stopping).await
+            };
             if let Err(error) = served.await {
                 tracing::debug!(peer.address = %address, error = chain(&*error), "a connection broke");
             }
@@ -98,18 +115,13 @@ pub(super) async fn serve_http2(
 
 /// Serves the calls of one connection, to its end.
 async fn serve_calls(
-    stream: TcpStream,
-    address: SocketAddr,
+    stream: Box<dyn Stream>,
+    peer: &Peer,
     calls: Calls,
     http2: &http2::Builder<TokioExecutor>,
     max_age: MaxAge,
     mut stopping: Stopping,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let stream = tokio::select! {
-        prefaced = timeout(PREFACE_TIMEOUT, preface::read(stream)) => prefaced??,
-        _ = stopping.changed() => return Ok(()),
-    };
-    let peer = Peer::new(address);
     // All calls are answered by then, and whoever does not read the answers has had time to.
     let longest = calls.max_call_time() + UNREAD_TIMEOUT;
     let service = {
@@ -119,16 +131,18 @@ async fn serve_calls(
             async move { Ok::<_, Infallible>(calls.answer(request, &peer).await) }
         })
     };
-    let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
+    let ending = Ending::default();
+    let mut connection = pin!(http2.serve_connection(TokioIo::new(ending.watch(stream)), service));
     tokio::select! {
         ended = &mut connection => return Ok(ended?),
         _ = stopping.changed() => {}
         () = max_age.reached() => {}
     }
+    ending.begin();
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = connection => Ok(ended?),
-        () = farewell(&peer, stopping) => Ok(()),
+        () = farewell(peer, stopping) => Ok(()),
         () = sleep(longest) => Ok(()),
     }
 }
@@ -193,6 +207,8 @@ async fn accept<F>(
                     }
                     // Answers are small, and must not wait to be sent with the next one.
                     let _ = stream.set_nodelay(true);
+                    // A peer that reads nothing keeps even the news of its end from being sent.
+                    let _ = set_tcp_user_timeout(&stream, UNSENT_TIMEOUT_MS);
                     connections.spawn(serve(stream, address));
                 }
                 Err(error) if is_passing(&error) => {}

@@ -4,19 +4,24 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::sync::watch;
 
+use super::callers::Shown;
+
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     /// Where the connection comes from.
     pub(super) address: SocketAddr,
+    /// What it has shown of itself.
+    pub(super) shown: Shown,
     calls: Arc<watch::Sender<usize>>,
 }
 
 impl Peer {
     /// Returns a peer that has no calls in progress.
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(address: SocketAddr, shown: Shown) -> Self {
         Self {
             address,
+            shown,
             calls: Arc::default(),
         }
     }

@@ -11,6 +11,10 @@ use crate::{
 /// Why a call has no response.
 #[derive(Debug)]
 pub enum Failure {
+    /// The caller's certificate has no name that may call.
+    CallerNotAllowed,
+    /// The caller has not shown what it must show.
+    CallerUnauthenticated(Unidentified),
     /// The caller's deadline passed.
     DeadlineExceeded,
     /// Upstream's answer is none, or means that there is no such thing. With upstream's id of the
@@ -32,6 +36,17 @@ pub enum Failure {
     TimedOut,
     /// Upstream has no answer.
     Upstream(upstream::Error),
+}
+
+/// What is missing or wrong in what a caller shows of itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unidentified {
+    /// No certificate was shown.
+    NoCertificate,
+    /// No token was sent, or not in the form in which one is.
+    NoToken,
+    /// The token is not one that may call.
+    UnknownToken,
 }
 
 impl Failure {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::FieldViolation;
 
-use super::{Failure, presentable, refusal, report::Report, retry::Retry};
+use super::{Failure, Unidentified, presentable, refusal, report::Report, retry::Retry};
 use crate::{
     context::{Context, Subject},
     operation::{InvalidReply, InvalidRequest},
@@ -21,6 +21,7 @@ use crate::{
 
 /// How long to wait where nothing better is known.
 const AFTER_BILLING_LOOKUP: Duration = Duration::from_secs(1);
+const AFTER_CIRCUIT_OPEN: Duration = Duration::from_secs(1);
 const AFTER_CONFLICT: Duration = Duration::from_millis(500);
 const AFTER_OVERLOAD: Duration = Duration::from_millis(100);
 const AFTER_THROTTLING: Duration = Duration::from_secs(1);
@@ -36,6 +37,16 @@ impl Failure {
     pub fn into_status(self, context: &Context) -> Status {
         let subject = context.subject();
         let report = match self {
+            Self::CallerNotAllowed => Report::own(
+                Code::PermissionDenied,
+                ErrorReason::CallerNotAllowed,
+                "the certificate of the caller has no name that may call",
+            ),
+            Self::CallerUnauthenticated(unidentified) => Report::own(
+                Code::Unauthenticated,
+                ErrorReason::CallerUnauthenticated,
+                words(unidentified),
+            ),
             Self::DeadlineExceeded => Report::own(
                 Code::DeadlineExceeded,
                 ErrorReason::DeadlineExceeded,
@@ -82,6 +93,16 @@ impl Failure {
     }
 }
 
+fn words(unidentified: Unidentified) -> &'static str {
+    match unidentified {
+        Unidentified::NoCertificate => "the caller must show a certificate",
+        Unidentified::NoToken => {
+            "the caller must send a token, in the metadata key authorization as `Bearer TOKEN`"
+        }
+        Unidentified::UnknownToken => "the token of the caller is not one that may call",
+    }
+}
+
 fn person_not_found(subject: &Subject) -> Report {
     let message = "the person does not exist";
     Report::own(Code::NotFound, ErrorReason::PersonNotFound, message).detailed(|details| {
@@ -122,7 +143,18 @@ fn unexpected_answer(cause: String) -> Report {
 
 fn of_upstream(error: &Error, subject: &Subject) -> Report {
     match error {
+        Error::CircuitOpen => {
+            let message = "Tencent Cloud fails, and most calls are not tried until it is back";
+            Report::own(Code::Unavailable, ErrorReason::CircuitOpen, message)
+                .retry(Retry::After(AFTER_CIRCUIT_OPEN))
+        }
         Error::Malformed { .. } | Error::Untrusted { .. } => unexpected_answer(error.to_string()),
+        Error::RateLimited { wait } => {
+            let message = "more calls wait for Tencent Cloud than its rate lets through in time";
+            Report::own(Code::ResourceExhausted, ErrorReason::RateLimited, message)
+                .retry(Retry::After((*wait).min(MAX_DELAY)))
+                .because(error.to_string())
+        }
         Error::Refused(refusal) => refused(&presentable::refusal(refusal, subject), subject),
         Error::Throttled { retry_after } => {
             let message = "Tencent Cloud is called too often";

@@ -17,7 +17,10 @@ pub(super) fn of_exchange(error: reqwest::Error) -> Error {
     if causes().any(is_distrust) {
         Error::Untrusted { reason }
     } else if causes().any(is_not_http) {
-        Error::Malformed { reason }
+        Error::Malformed {
+            reason,
+            is_server_error: false,
+        }
     } else {
         Error::Unreachable {
             reason,
@@ -37,7 +40,10 @@ pub(super) fn of_status(status: StatusCode, retry_after: Option<Duration>, reaso
                 retry_after,
             }
         }
-        _ => Error::Malformed { reason },
+        _ => Error::Malformed {
+            reason,
+            is_server_error: status.is_server_error(),
+        },
     }
 }
 

@@ -13,9 +13,6 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 /// The longest pause of all.
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
-/// How long a call that was throttled waits where upstream does not say.
-const AFTER_THROTTLING: Duration = Duration::from_secs(1);
-
 /// What is done about an attempt that failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Decision {
@@ -40,6 +37,8 @@ pub struct Progress {
     pub is_mended: bool,
     /// How much time is left.
     pub remaining: Duration,
+    /// How long to wait after throttling where upstream does not say.
+    pub after_throttling: Duration,
 }
 
 /// Decides about an attempt that failed, with a `jitter` from 0 to 1 that spreads the pauses of
@@ -51,7 +50,9 @@ pub fn decide(error: &Error, progress: Progress, jitter: f64) -> Decision {
     let backoff = backoff(progress.attempts).mul_f64(jitter.clamp(0.0, 1.0));
     let pause = match error {
         Error::Unreachable { retry_after, .. } => backoff.max(retry_after.unwrap_or_default()),
-        Error::Throttled { retry_after } => backoff.max(retry_after.unwrap_or(AFTER_THROTTLING)),
+        Error::Throttled { retry_after } => {
+            backoff.max(retry_after.unwrap_or(progress.after_throttling))
+        }
         Error::Refused(refusal) => match error_code::classify(&refusal.code) {
             Class::Clock if !progress.is_mended => return Decision::CorrectClock,
             Class::Credentials if !progress.is_mended && is_stale(&refusal.code) => {
@@ -60,7 +61,9 @@ pub fn decide(error: &Error, progress: Progress, jitter: f64) -> Decision {
             Class::BillingLookup | Class::Conflict | Class::Transient | Class::UpstreamFault => {
                 backoff.max(refusal.retry_after.unwrap_or_default())
             }
-            Class::Throttled => backoff.max(refusal.retry_after.unwrap_or(AFTER_THROTTLING)),
+            Class::Throttled => {
+                backoff.max(refusal.retry_after.unwrap_or(progress.after_throttling))
+            }
             Class::Account
             | Class::AlreadyExists
             | Class::BadField(_)
@@ -77,7 +80,10 @@ pub fn decide(error: &Error, progress: Progress, jitter: f64) -> Decision {
             | Class::Unknown
             | Class::Withdrawn => return Decision::GiveUp,
         },
-        Error::Malformed { .. } | Error::Untrusted { .. } => return Decision::GiveUp,
+        Error::CircuitOpen
+        | Error::Malformed { .. }
+        | Error::RateLimited { .. }
+        | Error::Untrusted { .. } => return Decision::GiveUp,
     };
     if pause < progress.remaining {
         Decision::Wait(pause)
@@ -129,6 +135,7 @@ mod tests {
             max_attempts: 3,
             is_mended: false,
             remaining: PLENTY,
+            after_throttling: Duration::from_secs(1),
         }
     }
 
@@ -150,6 +157,7 @@ mod tests {
         let lasting = [
             Error::Malformed {
                 reason: String::new(),
+                is_server_error: true,
             },
             Error::Untrusted {
                 reason: String::new(),
@@ -209,7 +217,12 @@ mod tests {
                 retry_after
             }),
             Just(Error::Malformed {
-                reason: String::new()
+                reason: String::new(),
+                is_server_error: false,
+            }),
+            Just(Error::CircuitOpen),
+            Just(Error::RateLimited {
+                wait: Duration::from_secs(1)
             }),
             Just(Error::Untrusted {
                 reason: String::new()
@@ -230,7 +243,7 @@ mod tests {
             jitter in 0.0f64..=1.0,
         ) {
             let remaining = Duration::from_millis(remaining);
-            let progress = Progress { attempts, max_attempts, is_mended, remaining };
+            let progress = Progress { attempts, max_attempts, is_mended, remaining, ..after(1) };
 
             let decision = decide(&error, progress, jitter);
 

@@ -15,7 +15,8 @@ use crate::harness::{Facade, Nobody, error_info, group, start_emulator};
 #[tokio::test]
 async fn an_upstream_that_is_down_is_hardly_called_more_often_than_the_service() {
     let nobody = Nobody::new();
-    let flags = ["--endpoint", &format!("http://{}", nobody.address())];
+    let endpoint = format!("http://{}", nobody.address());
+    let flags = ["--endpoint", &endpoint, "--circuit", "off"];
     let facade = Facade::start_before(start_emulator().await, &flags).await;
     let mut client = facade.client();
     let mut attempts = 0;

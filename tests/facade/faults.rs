@@ -49,6 +49,9 @@ const UNREACHABLE: Expected = Expected("UNAVAILABLE", "UPSTREAM_UNREACHABLE", 3)
 const INVALID: Expected = Expected("INTERNAL", "UPSTREAM_RESPONSE_INVALID", 1);
 const EXPIRED: Expected = Expected("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", 1);
 
+/// How upstream is called where nothing is learned from how it answers.
+const UNTAUGHT: [&str; 4] = ["--adaptive-rate", "off", "--circuit", "off"];
+
 /// Throttling asks for a pause of a second, of which only one fits.
 const RATE_LIMITED: Expected = Expected("RESOURCE_EXHAUSTED", "RATE_LIMITED", 2);
 
@@ -156,7 +159,8 @@ async fn one_refusal_of_each_class_is_tried_as_often_as_helps_and_leaves_nothing
             let emulator = start_emulator().await;
             emulator.script(Fault::from(FaultKind::refuse(refusal)).times(u32::MAX));
             let endpoint = emulator.endpoint();
-            let facade = Facade::start_before(emulator, &["--endpoint", &endpoint]).await;
+            let flags = [&["--endpoint", &endpoint], &UNTAUGHT[..]].concat();
+            let facade = Facade::start_before(emulator, &flags).await;
             for path in [GET_GROUP_INFO, GET_PERSON_GROUP_INFO] {
                 let status = call(&facade, path).await;
                 assert_eq!(code::name(status.code()), code, "{refusal}");
@@ -274,7 +278,7 @@ async fn check_answer(name: String, status: u16, body: &'static str, expected: E
 
 /// Checks what callers of both operations receive from a service before `endpoint`.
 async fn check(name: &str, endpoint: &str, flags: &[&str], expected: Expected) {
-    let flags = [&["--endpoint", endpoint], flags].concat();
+    let flags = [&["--endpoint", endpoint], &UNTAUGHT[..], flags].concat();
     let facade = Facade::start_before(start_emulator().await, &flags).await;
     let Expected(code, reason, attempts) = expected;
 

@@ -39,6 +39,8 @@ pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 pub(crate) struct Facade {
     pub(crate) emulator: Emulator,
     pub(crate) addresses: Addresses,
+    /// The way to upstream that the service takes.
+    pub(crate) upstream: Client,
     signals: mpsc::UnboundedSender<Signal>,
     running: JoinHandle<()>,
 }
@@ -49,9 +51,10 @@ impl Facade {
         Self::start_with(&[]).await
     }
 
-    /// Starts the service as the plain translation, which tries nothing twice.
+    /// Starts the service as the plain translation, which makes one attempt for each call.
     pub(crate) async fn start_plain() -> Self {
-        Self::start_with(&["--max-attempts", "1"]).await
+        let off = ["--adaptive-rate", "off", "--circuit", "off"];
+        Self::start_with(&[&["--max-attempts", "1"], &off[..]].concat()).await
     }
 
     /// Starts the service with the given flags of `serve`.
@@ -75,7 +78,8 @@ impl Facade {
         flags: &[&str],
     ) -> Self {
         let settings = settings(flags);
-        let client = Client::new(&settings.upstream, credentials, clock).unwrap();
+        let client = Client::new(&settings.upstream, &settings.quota, credentials, clock).unwrap();
+        let upstream = client.clone();
         let server = Server::bind(&settings, client, None).await.unwrap();
         let addresses = server.addresses();
         let (signals, received) = mpsc::unbounded_channel();
@@ -83,6 +87,7 @@ impl Facade {
         Self {
             emulator,
             addresses,
+            upstream,
             signals,
             running,
         }

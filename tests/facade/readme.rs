@@ -1,6 +1,6 @@
 //! The tables of the README against the program.
 
-use std::{fs, time::Duration};
+use std::{fs, net::Ipv4Addr, time::Duration};
 
 use clap::{Args, Command};
 use iai_facade::{
@@ -8,9 +8,10 @@ use iai_facade::{
     config::ServeArgs,
     context::{Context, Subject},
     deadline::Deadline,
+    identity::Identity,
     operation::{InvalidReply, InvalidRequest},
     proto::ErrorReason,
-    service::Failure,
+    service::{Failure, Unidentified},
     upstream::{Error, envelope::Refusal},
 };
 use tokio::time::Instant;
@@ -47,10 +48,16 @@ async fn our_own_errors_have_the_statuses_and_delays_that_are_written() {
         Failure::TimedOut,
         Failure::Upstream(Error::Malformed {
             reason: String::new(),
+            is_server_error: false,
         }),
-        Failure::Upstream(Error::Throttled { retry_after: None }),
+        Failure::Upstream(Error::RateLimited {
+            wait: Duration::from_millis(1_000),
+        }),
         Failure::Overloaded,
+        Failure::Upstream(Error::CircuitOpen),
         Failure::DeadlineExceeded,
+        Failure::CallerUnauthenticated(Unidentified::NoToken),
+        Failure::CallerNotAllowed,
         Failure::MethodUnknown,
     ];
     let rows = table("| reason | status |");
@@ -160,6 +167,7 @@ fn context() -> Context {
     let context = Context::new(
         Deadline::new(Instant::now(), None, Duration::from_secs(1)),
         false,
+        Identity::Address(Ipv4Addr::LOCALHOST.into()),
     );
     let fields = &["person_id", "offset", "limit"];
     context.set_subject(Subject {

@@ -11,7 +11,12 @@ from iaifacade.v1.face_recognition_service_pb2_grpc import FaceRecognitionServic
 from program import PATIENCE
 
 # Without the first, all channels to one address share one connection.
-OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.lb_policy_name", "round_robin")]
+OPTIONS = [
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.lb_policy_name", "round_robin"),
+    # That of several addresses would be all of them, which is none.
+    ("grpc.default_authority", "facade"),
+]
 
 
 class Callers:
@@ -20,12 +25,17 @@ class Callers:
     def __init__(self):
         self._changed = threading.Condition()
         self._stopping = False
+        self._failure = None
         self.answered = 0
 
     def call(self, stub):
         """Calls until it is time to stop."""
         while not self._stopping:
-            stub.GetGroupInfo(GetGroupInfoRequest(group_id="aaa"), timeout=PATIENCE)
+            try:
+                stub.GetGroupInfo(GetGroupInfoRequest(group_id="aaa"), timeout=PATIENCE)
+            except grpc.RpcError as error:
+                self._failure = error
+                self._stopping = True
             with self._changed:
                 self.answered += 1
                 self._changed.notify_all()
@@ -34,7 +44,13 @@ class Callers:
         """Waits until so many more calls were answered."""
         with self._changed:
             wanted = self.answered + calls
-            assert self._changed.wait_for(lambda: self.answered >= wanted, PATIENCE)
+            is_done = lambda: self._failure or self.answered >= wanted
+            assert self._changed.wait_for(is_done, PATIENCE)
+        self.check()
+
+    def check(self):
+        """Fails if a call has failed."""
+        assert self._failure is None, f"after {self.answered} calls: {self._failure}"
 
     def stop(self):
         self._stopping = True
@@ -56,3 +72,4 @@ def calling(target, *, channels=4, threads=4):
             callers.stop()
         for caller in running:
             caller.result(PATIENCE)
+        callers.check()

@@ -5,12 +5,12 @@ from callers import calling
 
 
 def test_no_call_is_lost_while_a_thousand_connections_end(started):
-    flags = ["--max-connection-age", "50ms", "--log-sample", "1"]
+    flags = ["--max-connection-age", "300ms", "--log-sample", "1"]
     log = started(program.running("serve", "--emulate", *program.FREE_PORTS, *flags))
     address = log.wait_for("listening")["grpc.address"]
-    channels = 20
+    channels = 40
 
-    with calling(address, channels=channels, threads=1) as callers:
+    with calling(address, channels=channels, threads=2) as callers:
         connections = set()
         # The last of each channel has not ended yet.
         while len(connections) < 1_000 + channels:

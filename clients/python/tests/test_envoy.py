@@ -41,9 +41,10 @@ def test_no_call_is_lost_over_a_rolling_restart(tmp_path):
 
 @contextmanager
 def replica(port):
-    """Runs the service on a port, with a delay in which Envoy asks it for its health several times."""
+    """Runs the service on a port, with a delay in which Envoy learns that it is about to end."""
     ports = ["--listen", f"127.0.0.1:{port}", "--admin-listen", "127.0.0.1:0"]
-    delay = ["--unready-delay", "1s"]
+    # Envoy makes up its mind within 0.1 s, and tells its workers up to a second later.
+    delay = ["--unready-delay", "2s"]
     with program.running("serve", "--emulate", *ports, *delay) as log:
         log.wait_for("listening")
         yield log

@@ -95,10 +95,12 @@ class Server:
                 slowest = answered = 0
                 while not stopping.is_set():
                     began = time.monotonic()
-                    service.call("GetGroupInfo", group_id="aaa", timeout=5)
+                    service.call("GetGroupInfo", group_id="aaa")
                     slowest = max(slowest, time.monotonic() - began)
                     most = max(most, self.resident())
                     answered += 1
+                    # Room for the others: this process has one lock for all its threads.
+                    time.sleep(0.005)
                 return answered, slowest
 
             caller = threads.submit(calling)

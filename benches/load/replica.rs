@@ -1,0 +1,67 @@
+//! The program as it is deployed: a process of its own.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    thread,
+};
+
+/// A running `serve`, which is killed when it is dropped.
+pub(crate) struct Replica {
+    process: Child,
+    /// Where it serves gRPC.
+    pub(crate) address: SocketAddr,
+}
+
+impl Replica {
+    /// Starts the program in front of an emulator, on free ports, and waits until it listens.
+    pub(crate) fn start(endpoint: &str, flags: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_iai-facade"))
+            .args([
+                "serve",
+                "--listen=127.0.0.1:0",
+                "--admin-listen=127.0.0.1:0",
+            ])
+            .args(["--endpoint", endpoint, "--log-format=json"])
+            .args(flags)
+            .env_clear()
+            .env("TENCENTCLOUD_SECRET_ID", "AKIDEMULATOR")
+            .env("TENCENTCLOUD_SECRET_KEY", "emulator-secret")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = log
+            .find_map(|line| {
+                let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+                line["grpc.address"].as_str().map(str::to_owned)
+            })
+            .unwrap();
+        // A log that nobody reads would stop the program.
+        thread::spawn(move || log.for_each(drop));
+        Self {
+            process,
+            address: address.parse().unwrap(),
+        }
+    }
+
+    /// Returns the resident memory of the process, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap();
+        let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kibibytes << 10
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
