@@ -13,9 +13,11 @@
 mod abandoned;
 mod callers;
 mod circuit;
+mod overload;
 mod quota;
 mod replica;
 mod report;
+mod soak;
 mod upstream;
 
 use std::{env, process::ExitCode};
@@ -23,13 +25,15 @@ use std::{env, process::ExitCode};
 use self::report::Report;
 
 /// The names of the scenarios, in the order in which they run.
-const SCENARIOS: [&str; 6] = [
+const SCENARIOS: [&str; 8] = [
     "rate",
     "adaptive",
     "replicas",
     "changes",
     "circuit",
     "abandoned",
+    "overload",
+    "soak",
 ];
 
 #[tokio::main]
@@ -57,6 +61,8 @@ async fn main() -> ExitCode {
             "changes" => quota::changes(is_short).await,
             "circuit" => circuit::run(is_short).await,
             "abandoned" => abandoned::run(is_short).await,
+            "overload" => overload::run(is_short).await,
+            "soak" => soak::run(is_short).await,
             _ => {
                 println!(
                     "there is no scenario `{name}`, only: {}",

@@ -22,7 +22,8 @@ OPTIONS = [
 class Callers:
     """Counts the calls that were answered."""
 
-    def __init__(self):
+    def __init__(self, waits):
+        self._waits = waits
         self._changed = threading.Condition()
         self._stopping = False
         self._failure = None
@@ -32,7 +33,8 @@ class Callers:
         """Calls until it is time to stop."""
         while not self._stopping:
             try:
-                stub.GetGroupInfo(GetGroupInfoRequest(group_id="aaa"), timeout=PATIENCE)
+                request = GetGroupInfoRequest(group_id="aaa")
+                stub.GetGroupInfo(request, timeout=PATIENCE, wait_for_ready=self._waits)
             except grpc.RpcError as error:
                 self._failure = error
                 self._stopping = True
@@ -57,9 +59,12 @@ class Callers:
 
 
 @contextmanager
-def calling(target, *, channels=4, threads=4):
-    """Calls `target` over several channels, each from several threads. Every call must succeed."""
-    callers = Callers()
+def calling(target, *, channels=4, threads=4, waits=False):
+    """Calls `target` over several channels, each from several threads. Every call must succeed.
+
+    If it `waits`, a call is not sent before there is a connection.
+    """
+    callers = Callers(waits)
     with ThreadPoolExecutor(channels * threads) as pool, ExitStack() as stack:
         running = []
         for _ in range(channels):
@@ -70,6 +75,7 @@ def calling(target, *, channels=4, threads=4):
             yield callers
         finally:
             callers.stop()
-        for caller in running:
-            caller.result(PATIENCE)
-        callers.check()
+            for caller in running:
+                caller.result(PATIENCE)
+            # Also if the test has failed: it may have waited for what these no longer did.
+            callers.check()

@@ -348,17 +348,18 @@ def test_who_does_not_do_its_part_is_left():
         def lasting(peer, send=lambda peer: None):
             def last():
                 peer.socket.settimeout(1)
-                while True:
-                    assert time.monotonic() - began < MAX_SILENCE
-                    try:
-                        send(peer)
-                        while peer.socket.recv(1_000):
+                with peer:
+                    while True:
+                        assert time.monotonic() - began < MAX_SILENCE
+                        try:
+                            send(peer)
+                            while peer.socket.recv(1_000):
+                                pass
+                            return time.monotonic() - began
+                        except TimeoutError:
                             pass
-                        return time.monotonic() - began
-                    except TimeoutError:
-                        pass
-                    except ConnectionError:
-                        return time.monotonic() - began
+                        except ConnectionError:
+                            return time.monotonic() - began
 
             return threads.submit(last)
 
