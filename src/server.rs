@@ -13,6 +13,7 @@ mod health;
 mod peer;
 mod preface;
 mod readiness;
+mod reload;
 mod routes;
 
 pub mod descriptors;
@@ -26,7 +27,7 @@ use tokio_stream::{Stream, StreamExt};
 
 use self::{
     access_log::AccessLog, callers::Callers, calls::Calls, handshake::Handshake,
-    readiness::Readiness, shutdown::Signal,
+    readiness::Readiness, reload::Reloading, shutdown::Signal,
 };
 use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
 
@@ -39,6 +40,7 @@ pub struct Server {
     addresses: Addresses,
     handshake: Handshake,
     calls: Calls,
+    reloading: Reloading,
     readiness: Readiness,
     log_control: Option<LogControl>,
     bounds: config::Connections,
@@ -68,6 +70,10 @@ pub enum BindError {
     /// The descriptors of the protocol cannot be read.
     #[error("server reflection cannot be set up")]
     Reflection(#[from] tonic_reflection::server::Error),
+
+    /// Signals cannot be listened for.
+    #[error("SIGHUP cannot be listened for")]
+    Signal(#[source] io::Error),
 }
 
 impl Server {
@@ -99,6 +105,7 @@ impl Server {
             },
             handshake: Handshake::new(settings.callers.tls.clone(), callers.clone()),
             calls: Calls::new(routes, callers, access_log, &settings.calls),
+            reloading: Reloading::new(&settings.callers).map_err(BindError::Signal)?,
             readiness,
             log_control,
             bounds: settings.connections,
@@ -117,9 +124,11 @@ impl Server {
     /// end. Calls still in progress after the drain timeout are cut, as they are by a signal from a
     /// terminal that arrives meanwhile.
     pub async fn run(self, signals: impl Stream<Item = Signal>) {
-        // Both end, with all their connections, when this future does.
+        // All end, with all their connections, when this future does.
         let mut grpc = JoinSet::new();
         let mut admin = JoinSet::new();
+        let mut reloading = JoinSet::new();
+        reloading.spawn(self.reloading.run());
         let (stop, stopping) = watch::channel(());
         let bounds = self.bounds;
         grpc.spawn(connections::serve_http2(

@@ -11,6 +11,9 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+/// How often files are read that change meanwhile. What they hold then is used, and read again soon.
+const MAX_READINGS: usize = 3;
+
 /// Makes a value of the contents of files, in the order in which they were named.
 type Make<T> = dyn Fn(&[Vec<u8>]) -> Result<T, String> + Send + Sync;
 
@@ -53,7 +56,7 @@ impl<T> WatchedFiles<T> {
         files: Vec<PathBuf>,
         make: impl Fn(&[Vec<u8>]) -> Result<T, String> + Send + Sync + 'static,
     ) -> Result<Self, String> {
-        let contents = read(&files)?;
+        let contents = settled(&files)?;
         let state = State {
             value: Arc::new(make(&contents)?),
             content: Ok(digest(&contents)),
@@ -75,7 +78,7 @@ impl<T> WatchedFiles<T> {
     ///
     /// It blocks while they are read.
     pub fn reload(&self) -> Reload {
-        let contents = read(&self.files);
+        let contents = settled(&self.files);
         let content = contents.as_ref().map(|it| digest(it)).map_err(Clone::clone);
         {
             let state = self.state();
@@ -117,6 +120,21 @@ impl<T> fmt::Debug for WatchedFiles<T> {
             .field("files", &self.files)
             .finish_non_exhaustive()
     }
+}
+
+/// Reads files until twice the same is in them, as they may be swapped while they are read: the
+/// certificate before, and the key after it.
+fn settled(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
+    let mut contents = read(files);
+    for _ in 0..MAX_READINGS {
+        let again = read(files);
+        let is_settled = again == contents;
+        contents = again;
+        if is_settled {
+            break;
+        }
+    }
+    contents
 }
 
 fn read(files: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {

@@ -1,14 +1,22 @@
 //! Four times the load that the service can serve, from the same two cores.
+//!
+//! Upstream takes as long as it does over a network, so that what the service can serve is what may be
+//! in progress, and the callers have time left to be four times as many.
 
 use std::time::Duration;
 
-use iai_facade::proto::{
-    GetGroupInfoRequest, face_recognition_service_client::FaceRecognitionServiceClient,
+use iai_facade::{
+    emulator::{Action, Fault, FaultKind},
+    proto::{
+        GetGroupInfoRequest, GetPersonGroupInfoRequest,
+        face_recognition_service_client::FaceRecognitionServiceClient,
+    },
 };
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
+use tonic::Code;
 
 use crate::{
     callers::{self, Caller, Outcome},
@@ -17,8 +25,11 @@ use crate::{
     upstream,
 };
 
+/// How long upstream takes to answer about a group. About persons it answers at once.
+const UPSTREAM: Duration = Duration::from_millis(400);
+
 /// How many call at the same time while the peak is measured, over how many connections.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 1_024;
 const CONNECTIONS: usize = 16;
 
 /// How many times the peak is asked for.
@@ -36,6 +47,8 @@ const MAX_RESIDENT_MIB: f64 = 256.0;
 pub(crate) async fn run(is_short: bool) -> Report {
     let duration = Duration::from_secs(if is_short { 4 } else { 20 });
     let emulator = upstream::start().await;
+    let delay = Fault::from(FaultKind::Delay(UPSTREAM)).times(u32::MAX);
+    emulator.script(delay.on(Action::GetGroupInfo));
     let replica = Replica::start(&emulator.endpoint(), &[]);
 
     // Connections are opened, and tables have their size.
@@ -97,14 +110,15 @@ async fn peak(replica: &Replica, duration: Duration) -> f64 {
     answered as f64 / duration.as_secs_f64()
 }
 
-/// Returns how long a call takes while there is no other.
+/// Returns how long a call takes to which upstream answers at once, while there is no other.
 async fn median(replica: &Replica) -> Duration {
     let mut client = client(replica, 0);
     let mut took = Vec::new();
     for _ in 0..SAMPLES {
         let start = Instant::now();
-        client.get_group_info(request()).await.unwrap();
+        let status = client.get_person_group_info(unknown()).await.unwrap_err();
         took.push(start.elapsed());
+        assert_eq!(status.code(), Code::NotFound);
     }
     took.sort();
     took[SAMPLES / 2]
@@ -126,6 +140,14 @@ fn client(
 fn request() -> GetGroupInfoRequest {
     let group_id = format!("group-{}", fastrand::usize(..upstream::GROUPS));
     GetGroupInfoRequest { group_id }
+}
+
+fn unknown() -> GetPersonGroupInfoRequest {
+    let person_id = "nobody".to_owned();
+    GetPersonGroupInfoRequest {
+        person_id,
+        ..GetPersonGroupInfoRequest::default()
+    }
 }
 
 fn share(outcomes: &[Outcome], reason: &str) -> f64 {

@@ -2,8 +2,9 @@
 //!
 //! What must hold: a timeout is read if and only if it follows the grammar of gRPC, and then to the
 //! nanosecond; a call's deadline is never later than the service or the caller allows; a repetition
-//! is one whose count says so; and an id is of 1 to 128 visible ASCII characters, the caller's own
-//! if that is such.
+//! is one whose count says so; an id is of 1 to 128 visible ASCII characters, the caller's own if that
+//! is such; a token is what a bearer's header ends with; and the name that a proxy gives its caller is
+//! of 1 to 256 visible ASCII characters, and from behind the last comma unless there are quotes.
 
 #![no_main]
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use iai_facade::{
     deadline::{Bound, Deadline},
-    server::metadata::{is_repetition, request_id, timeout},
+    server::metadata::{bearer_token, forwarded_name, is_repetition, request_id, timeout},
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::time::Instant;
@@ -45,7 +46,53 @@ fuzz_target!(|data: &[u8]| {
         Some(given) => assert_eq!(id, given),
         None => assert_ne!(id, request_id(&headers)),
     }
+
+    if let Some(token) = bearer_token(&headers) {
+        assert!(!token.is_empty() && token.iter().all(u8::is_ascii_graphic));
+        let header = text("authorization").unwrap().trim_ascii_end();
+        assert!(header.ends_with(token) && header.len() > "Bearer ".len());
+        assert_eq!(headers.get_all("authorization").iter().count(), 1);
+    }
+    check_forwarded(&headers);
 });
+
+/// Checks the name that a proxy gives its caller, by another way of reading it.
+fn check_forwarded(headers: &HeaderMap) {
+    let name = forwarded_name(headers);
+    let is_name =
+        |name: &&[u8]| (1..=256).contains(&name.len()) && name.iter().all(u8::is_ascii_graphic);
+    assert!(name.iter().all(|name| is_name(&name.as_bytes())));
+
+    let values = |name| -> Vec<_> {
+        headers
+            .get_all(name)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect()
+    };
+    let certificates = values("x-forwarded-client-cert");
+    let client_ids = values("l5d-client-id");
+    let expected = match (&certificates[..], &client_ids[..]) {
+        ([], [client_id]) => Some(*client_id),
+        // With quotation marks there is more to it.
+        ([certificates], []) if !certificates.contains(&b'"') && certificates.is_ascii() => {
+            let last = certificates.rsplit(|byte| *byte == b',').next();
+            last.and_then(uri)
+        }
+        (_, []) => return,
+        _ => None,
+    };
+    assert_eq!(name.as_deref().map(str::as_bytes), expected.filter(is_name));
+}
+
+/// Returns the first URI of pairs that are parted by semicolons.
+fn uri(pairs: &[u8]) -> Option<&[u8]> {
+    pairs.split(|byte| *byte == b';').find_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let is_uri = pair[..equals].trim_ascii().eq_ignore_ascii_case(b"uri");
+        is_uri.then(|| pair[equals + 1..].trim_ascii())
+    })
+}
 
 /// Reads the lines that are headers, and skips the others.
 fn headers(data: &[u8]) -> HeaderMap {

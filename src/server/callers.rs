@@ -1,7 +1,5 @@
 //! Whose a call is, and whether it may be made: from its headers, and what its connection has shown.
 
-mod bearer;
-mod forwarded;
 mod names;
 
 use std::sync::Arc;
@@ -9,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
 
-use super::peer::Peer;
+use super::{metadata, peer::Peer};
 use crate::{
     config,
     identity::Identity,
@@ -109,14 +107,16 @@ impl Callers {
     /// Returns the name of a caller's token, if tokens are wanted.
     fn token(&self, headers: &HeaderMap) -> Option<Result<Identity, Unidentified>> {
         let tokens = self.tokens.as_ref()?.current();
-        let name = bearer::token(headers)
+        let name = metadata::bearer_token(headers)
             .ok_or(Unidentified::NoToken)
             .and_then(|token| tokens.name_of(token).ok_or(Unidentified::UnknownToken));
         Some(name.map(Identity::Token))
     }
 
     fn forwarded(&self, headers: &HeaderMap) -> Option<Identity> {
-        let name = self.trusts_forwarded.then(|| forwarded::name(headers))?;
+        let name = self
+            .trusts_forwarded
+            .then(|| metadata::forwarded_name(headers))?;
         name.map(|name| Identity::Forwarded(name.into()))
     }
 }

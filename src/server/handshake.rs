@@ -20,7 +20,7 @@ use super::{
     callers::{Callers, Shown},
     preface,
 };
-use crate::config;
+use crate::{chain::chain, config};
 
 /// How long a connection may take to begin: encryption and the first bytes together.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,7 +92,14 @@ impl Handshake {
             return Ok((Box::new(stream), Shown::Nothing));
         };
         let acceptor = TlsAcceptor::from(tls.config.current());
-        let stream = acceptor.accept(stream).await?;
+        let address = stream.peer_addr()?;
+        let accepted = acceptor.accept(stream).await;
+        let stream = accepted.inspect_err(|error| {
+            if is_of_certificate(error) {
+                let error = chain(error);
+                tracing::info!(peer.address = %address, error, "a certificate is not accepted");
+            }
+        })?;
         let certificates = stream.get_ref().1.peer_certificates();
         let shown = self.callers.shown(certificates.and_then(<[_]>::first));
         let (receiving, sending) = tokio::io::split(stream);
@@ -114,6 +121,13 @@ impl Handshake {
         let beginning = Arc::clone(&self.beginning);
         (Place { number, beginning }, displaced)
     }
+}
+
+/// Tells whether a client has shown a certificate that is not accepted: whoever runs the service may
+/// have given it the wrong authorities.
+fn is_of_certificate(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(error, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// A place among the connections that are at their beginning, until it is dropped.

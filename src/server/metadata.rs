@@ -2,10 +2,14 @@
 //!
 //! Whatever cannot be read counts as not said.
 
+mod bearer;
+mod forwarded;
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+pub use self::{bearer::bearer_token, forwarded::forwarded_name};
 use crate::deadline;
 
 /// The header by which callers and operators name a call.

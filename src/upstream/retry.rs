@@ -22,7 +22,7 @@ pub enum Decision {
     GiveUp,
     /// The credential is read anew, and the call is tried again at once if it is another.
     RenewCredential,
-    /// The call is tried again after a pause, at the expense of the [`RetryBudget`](super::retry_budget::RetryBudget).
+    /// The call is tried again after a pause, at the expense of the budget of all calls.
     Wait(Duration),
 }
 

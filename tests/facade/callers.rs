@@ -243,7 +243,8 @@ fn with_headers(headers: &[(&str, &str)]) -> Request<iai_facade::proto::GetGroup
     request
 }
 
-fn digest(token: &str) -> String {
+/// Returns the digest of a token, as it stands in the file.
+pub(crate) fn digest(token: &str) -> String {
     base16ct::lower::encode_string(&Sha256::digest(token))
 }
 

@@ -2,10 +2,10 @@
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-/// Returns the one token of a call.
+/// Returns the one bearer token of a call.
 ///
 /// Of several it would be open which one counts, so that none does.
-pub(super) fn token(headers: &HeaderMap) -> Option<&[u8]> {
+pub fn bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"Bearer ";
 
     let mut values = headers.get_all(AUTHORIZATION).into_iter();
@@ -31,7 +31,7 @@ mod tests {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_static(value));
         }
-        token(&headers).map(|token| String::from_utf8_lossy(token).into_owned())
+        bearer_token(&headers).map(|token| String::from_utf8_lossy(token).into_owned())
     }
 
     #[test]

@@ -5,14 +5,14 @@ use http::{HeaderMap, HeaderValue};
 /// The longest name that is believed, in bytes.
 const MAX_NAME: usize = 256;
 
-/// Returns the one name that proxies give their caller.
+/// Returns the one name that proxies give their caller: 1 to 256 visible ASCII characters.
 ///
 /// Envoy writes [`x-forwarded-client-cert`], of which the URI is read, and linkerd `l5d-client-id`.
 /// Each takes care of its own header and lets the other's pass, so that of a call with both either
 /// may be made up: it has no name.
 ///
 /// [`x-forwarded-client-cert`]: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-client-cert
-pub(super) fn name(headers: &HeaderMap) -> Option<String> {
+pub fn forwarded_name(headers: &HeaderMap) -> Option<String> {
     let certificates = text_of(headers, "x-forwarded-client-cert");
     let client_ids = text_of(headers, "l5d-client-id");
     let name = match (certificates, client_ids) {
@@ -78,7 +78,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
-        name(&headers)
+        forwarded_name(&headers)
     }
 
     #[test]
