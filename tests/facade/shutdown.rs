@@ -14,7 +14,7 @@ use tonic_health::pb::{
 };
 use tower::{Service, ServiceExt};
 
-use crate::harness::{Facade, Program, client, group};
+use crate::harness::{Facade, Program, client, group, start_emulator};
 
 #[tokio::test]
 async fn a_call_in_progress_is_answered_before_the_service_ends() {
@@ -176,6 +176,35 @@ async fn the_program_says_how_long_its_end_may_take_and_a_second_signal_shortens
 async fn serving(watch: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatus> {
     let answer = watch.message().await.unwrap();
     answer.map(|answer| answer.status())
+}
+
+#[tokio::test]
+async fn the_program_ends_with_0_though_a_call_had_no_end() {
+    let emulator = start_emulator().await;
+    emulator.script(FaultKind::Hold);
+    let flags = [
+        "--endpoint",
+        &emulator.endpoint(),
+        "--drain-timeout",
+        "50ms",
+    ];
+    let credential = [
+        ("TENCENTCLOUD_SECRET_ID", "AKIDEMULATOR"),
+        ("TENCENTCLOUD_SECRET_KEY", "emulator-secret"),
+    ];
+    let (mut program, addresses) = Program::serve(&flags, &credential).await;
+    let mut client = client(addresses.grpc);
+    let call = tokio::spawn(async move { client.get_group_info(group("aaa")).await });
+    emulator.called(1).await;
+
+    program.signal("TERM").await;
+
+    program
+        .line("calls are still in progress, and are cut")
+        .await;
+    let (status, log) = program.ended().await;
+    assert_eq!(status.code(), Some(0), "{log}");
+    call.await.unwrap().unwrap_err();
 }
 
 #[tokio::test]
