@@ -42,7 +42,7 @@ export async function serve(t, { fixtures, flags = [], onStart = () => {} } = {}
     all.push(`--fixtures=${file}`);
   }
   const program = spawn(process.env.IAI_FACADE_BIN, [...all, "--log-format=json"], {
-    env: { IAI_FACADE_UNREADY_DELAY: "0s" },
+    env: { IAI_FACADE_ADAPTIVE_RATE: "off", IAI_FACADE_UNREADY_DELAY: "0s" },
     stdio: ["ignore", "ignore", "pipe"],
   });
   onStart(program);
