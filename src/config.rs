@@ -7,6 +7,7 @@
 //! Kubernetes sets variables such as `IAI_FACADE_PORT` and `IAI_FACADE_SERVICE_HOST` for a service
 //! named `iai-facade`. No setting may take such a name.
 
+mod cache;
 mod callers;
 mod calls;
 mod connections;
@@ -22,6 +23,7 @@ mod upstream;
 use clap::Args;
 
 pub use self::{
+    cache::Cache,
     callers::{Callers, Tls},
     calls::Calls,
     connections::Connections,
@@ -49,6 +51,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     credentials: credentials::CredentialsArgs,
     #[command(flatten)]
+    cache: cache::CacheArgs,
+    #[command(flatten)]
     calls: calls::CallsArgs,
     #[command(flatten)]
     connections: connections::ConnectionsArgs,
@@ -71,6 +75,8 @@ pub struct Serve {
     pub quota: Quota,
     /// Where credentials come from.
     pub credentials: Credentials,
+    /// What calls have in common.
+    pub cache: Cache,
     /// The bounds of calls.
     pub calls: Calls,
     /// The bounds of connections.
@@ -96,6 +102,7 @@ impl ServeArgs {
         let upstream = self.upstream.checked(&mut problems);
         let quota = self.quota.checked(&mut problems);
         let credentials = self.credentials.checked(&mut problems);
+        let cache = self.cache.checked(&mut problems);
         let calls = self.calls.checked(&mut problems);
         let connections = self.connections.checked(&mut problems);
         let log = self.log.checked(&mut problems);
@@ -108,6 +115,7 @@ impl ServeArgs {
                 upstream: upstream?,
                 quota: quota?,
                 credentials: credentials?,
+                cache: cache?,
                 calls: calls?,
                 connections: connections?,
                 log: log?,

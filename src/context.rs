@@ -1,13 +1,16 @@
 //! What travels with one call beside its request.
 
+mod provenance;
+
 use std::{
     fmt,
     sync::{
-        OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
 
+pub use self::provenance::{Origin, Provenance};
 use crate::{deadline::Deadline, identity::Identity};
 
 /// Until when a call may last, whose it is, what it asks for, and what has been done for it so far.
@@ -18,8 +21,12 @@ use crate::{deadline::Deadline, identity::Identity};
 pub struct Context {
     deadline: Deadline,
     is_repetition: bool,
+    is_uncached: bool,
     identity: Identity,
     attempts: AtomicU32,
+    /// The context of the call that this one waits for, and whose attempts are its own as well.
+    followed: Mutex<Option<Arc<Self>>>,
+    provenance: OnceLock<Provenance>,
     subject: OnceLock<Subject>,
 }
 
@@ -30,9 +37,21 @@ impl Context {
         Self {
             deadline,
             is_repetition,
+            is_uncached: false,
             identity,
             attempts: AtomicU32::new(0),
+            followed: Mutex::default(),
+            provenance: OnceLock::new(),
             subject: OnceLock::new(),
+        }
+    }
+
+    /// Keeps the call apart from all others: its answer comes from upstream, and is for it alone.
+    #[must_use]
+    pub fn uncached(self) -> Self {
+        Self {
+            is_uncached: true,
+            ..self
         }
     }
 
@@ -46,19 +65,47 @@ impl Context {
         self.is_repetition
     }
 
+    /// Tells whether the call is kept apart from all others.
+    pub fn is_uncached(&self) -> bool {
+        self.is_uncached
+    }
+
     /// Returns who makes the call.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Returns how often upstream has been asked for this call.
+    /// Returns how often upstream has been asked for this call, or for those it waited for.
     pub fn attempts(&self) -> u32 {
-        self.attempts.load(Ordering::Relaxed)
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_others = followed.as_ref().map_or(0, |other| other.attempts());
+        self.attempts.load(Ordering::Relaxed) + of_others
     }
 
     /// Counts one more attempt upstream.
     pub fn count_attempt(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the attempts of `other`, for which this call waits, from now on.
+    ///
+    /// Those of a call that it waited for before stay counted.
+    pub fn follow(&self, other: Arc<Self>) {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = followed.replace(other) {
+            self.attempts
+                .fetch_add(before.attempts(), Ordering::Relaxed);
+        }
+    }
+
+    /// Returns where the answer comes from, once there is one from upstream or from memory.
+    pub fn provenance(&self) -> Option<Provenance> {
+        self.provenance.get().copied()
+    }
+
+    /// Keeps where the answer comes from. A call has one answer: a second is not kept.
+    pub fn set_provenance(&self, provenance: Provenance) {
+        let _ = self.provenance.set(provenance);
     }
 
     /// Tells whether the message of the call has been read.
@@ -140,6 +187,32 @@ mod tests {
             fields: &["person_id"],
             id: id.to_owned(),
         }
+    }
+
+    #[tokio::test]
+    async fn the_attempts_of_those_it_waited_for_are_counted() {
+        let deadline = Deadline::new(
+            tokio::time::Instant::now(),
+            None,
+            std::time::Duration::from_secs(1),
+        );
+        let context = || {
+            Arc::new(Context::new(
+                deadline,
+                false,
+                Identity::Address([127, 0, 0, 1].into()),
+            ))
+        };
+        let (waiter, first, second) = (context(), context(), context());
+
+        waiter.follow(Arc::clone(&first));
+        first.count_attempt();
+        assert_eq!(waiter.attempts(), 1);
+        waiter.follow(Arc::clone(&second));
+        first.count_attempt();
+        second.count_attempt();
+        second.count_attempt();
+        assert_eq!(waiter.attempts(), 3);
     }
 
     #[test]

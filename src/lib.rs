@@ -31,10 +31,12 @@
 //! 4. An [`Operation`](operation::Operation) turns the request into parameters, or into an
 //!    [`InvalidRequest`](operation::InvalidRequest) that lists every bad field.
 //! 5. [`Client::call`](upstream::Client::call) turns a [`Call`](upstream::Call) into a
-//!    [`Reply`](upstream::Reply), with as many attempts as [`decide`](upstream::retry::decide)
-//!    allows. Each is let through by `upstream/circuit.rs`, waits for its turn in
-//!    `upstream/limiter.rs`, and is made by `upstream/transport.rs`, which signs, sends, and reads a
-//!    bounded answer; `upstream/envelope.rs` opens it.
+//!    [`Reply`](upstream::Reply): `upstream/answers.rs` takes it from `upstream/cache.rs` or from
+//!    an equal call under way in `upstream/flights.rs`, where that is wanted. Otherwise it is asked
+//!    for, with as many attempts as [`decide`](upstream::retry::decide) allows. Each is let through
+//!    by `upstream/circuit.rs`, waits for its turn in `upstream/limiter.rs`, and is made by
+//!    `upstream/transport.rs`, which signs, sends, and reads a bounded answer;
+//!    `upstream/envelope.rs` opens it.
 //! 6. The operation turns the reply into a response. Any error, from wherever, becomes a status in
 //!    `service/status.rs`, and nowhere else.
 //! 7. `server/access_log.rs` writes the line.

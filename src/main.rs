@@ -124,12 +124,7 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
             Credentials::load(settings.credentials.clone(), variable)?,
         ),
     };
-    let client = Client::new(
-        &settings.upstream,
-        &settings.quota,
-        credentials,
-        Clock::system(),
-    )?;
+    let client = Client::new(&settings, credentials, Clock::system())?;
     let server = Server::bind(&settings, client, Some(log_control)).await?;
 
     let addresses = server.addresses();

@@ -12,23 +12,31 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tonic::{Request, Response, Status, metadata::MetadataValue};
+use tonic::{
+    Request, Response, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
 
 pub use self::failure::{Failure, Unidentified};
 use crate::{
-    context::{Context, Subject},
+    context::{Context, Provenance, Subject},
     operation::{
-        Operation, get_group_info::GetGroupInfo, get_person_group_info::GetPersonGroupInfo,
+        InvalidReply, Operation, get_group_info::GetGroupInfo,
+        get_person_group_info::GetPersonGroupInfo,
     },
     proto::{
         GetGroupInfoRequest, GetGroupInfoResponse, GetPersonGroupInfoRequest,
         GetPersonGroupInfoResponse, face_recognition_service_server::FaceRecognitionService,
     },
-    upstream::{Call, Client},
+    upstream::{Call, Client, Meaning},
 };
 
 /// The metadata key of upstream's id of a call, on answers and on errors.
 pub const X_TC_REQUEST_ID: &str = "x-tc-request-id";
+
+/// The metadata keys of where an answer comes from, and how many whole seconds ago upstream gave it.
+const X_IAI_CACHE: &str = "x-iai-cache";
+const AGE: &str = "age";
 
 /// The service of `face_recognition_service.proto`.
 #[derive(Debug)]
@@ -80,7 +88,7 @@ impl FaceRecognition {
     async fn relay<O: Operation>(
         &self,
         request: &O::Request,
-        context: &Context,
+        context: &Arc<Context>,
     ) -> Result<Response<O::Response>, Failure> {
         let id = O::id(request).to_owned();
         context.set_subject(Subject {
@@ -92,6 +100,7 @@ impl FaceRecognition {
         let call = Call {
             action: O::ACTION,
             parameters: encoded(&O::parameters(request)?),
+            meaning: meaning::<O>,
         };
         let reply = self.client.call(&call, context).await?;
 
@@ -103,7 +112,25 @@ impl FaceRecognition {
         {
             response.metadata_mut().insert(X_TC_REQUEST_ID, request_id);
         }
+        tell_provenance(context, response.metadata_mut());
         Ok(response)
+    }
+}
+
+/// Tells upstream's side what a reply says, for which only the operation has the words.
+fn meaning<O: Operation>(body: &[u8]) -> Meaning {
+    match O::response(body, "") {
+        Ok(_) => Meaning::Answer,
+        Err(InvalidReply::Malformed(_)) => Meaning::Nothing,
+        Err(InvalidReply::PersonNotFound) => Meaning::NotFound,
+    }
+}
+
+/// Tells the caller where its answer, or its error, comes from, if from upstream or from memory.
+fn tell_provenance(context: &Context, metadata: &mut MetadataMap) {
+    if let Some(Provenance { origin, age }) = context.provenance() {
+        metadata.insert(X_IAI_CACHE, MetadataValue::from_static(origin.name()));
+        metadata.insert(AGE, age.as_secs().into());
     }
 }
 
@@ -113,4 +140,32 @@ impl FaceRecognition {
 )]
 fn encoded(parameters: &impl Serialize) -> Bytes {
     serde_json::to_vec(parameters).expect("JSON").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{context::Origin, deadline::Deadline, identity::Identity};
+
+    #[tokio::test]
+    async fn an_age_is_told_in_whole_seconds() {
+        let now = tokio::time::Instant::now();
+        let deadline = Deadline::new(now, None, Duration::from_secs(1));
+        let context = Context::new(deadline, false, Identity::Address([127, 0, 0, 1].into()));
+        let mut metadata = MetadataMap::new();
+
+        tell_provenance(&context, &mut metadata);
+        assert!(metadata.is_empty());
+
+        let age = Duration::from_millis(61_999);
+        context.set_provenance(Provenance {
+            origin: Origin::Stale,
+            age,
+        });
+        tell_provenance(&context, &mut metadata);
+        assert_eq!(metadata.get(X_IAI_CACHE).unwrap(), "stale");
+        assert_eq!(metadata.get(AGE).unwrap(), "61");
+    }
 }

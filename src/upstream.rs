@@ -6,35 +6,62 @@ pub mod envelope;
 pub mod error_code;
 pub mod retry;
 
+mod answers;
 mod attempts;
+mod cache;
 mod circuit;
 mod clock_offset;
 mod failure;
+mod flights;
 mod latency;
 mod limiter;
 mod retry_budget;
+mod statistics;
 mod tls;
 mod transport;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use self::{attempts::Attempts, error_code::Class};
+use self::{answers::Answers, attempts::Attempts, error_code::Class};
 pub use self::{
-    circuit::CircuitState, envelope::Refusal, limiter::LimiterState, transport::BuildError,
+    circuit::CircuitState, envelope::Refusal, limiter::LimiterState, statistics::Statistics,
+    transport::BuildError,
 };
 use crate::{clock::Clock, config, context::Context, credentials::Credentials};
 
 /// One call to make: an action and its parameters as JSON.
 ///
-/// Everything that can change the answer is in it.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+/// Everything that can change the answer is in it. `Debug` does not show the parameters, which hold
+/// an id.
+#[derive(Clone)]
 pub struct Call {
     /// The name of the action, as upstream spells it.
     pub action: &'static str,
     /// The parameters, as a JSON object.
     pub parameters: Bytes,
+    /// Tells what the body of a reply says, which decides how long it may be kept.
+    pub meaning: fn(&[u8]) -> Meaning,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("action", &self.action)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a reply says, as far as it matters here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Meaning {
+    /// What was asked for.
+    Answer,
+    /// That there is no such thing.
+    NotFound,
+    /// Nothing that its action documents.
+    Nothing,
 }
 
 /// What upstream answered.
@@ -49,6 +76,7 @@ pub struct Reply {
 /// The way to upstream, shared by all calls.
 #[derive(Clone, Debug)]
 pub struct Client {
+    answers: Arc<Answers>,
     attempts: Arc<Attempts>,
 }
 
@@ -61,25 +89,42 @@ impl Client {
     ///
     /// Fails if there is nothing by which the endpoint could be trusted.
     pub fn new(
-        settings: &config::Upstream,
-        quota: &config::Quota,
+        settings: &config::Serve,
         credentials: Credentials,
         clock: Clock,
     ) -> Result<Self, BuildError> {
-        let attempts = Arc::new(Attempts::new(settings, quota, credentials, clock)?);
-        Ok(Self { attempts })
+        let max_call_time = settings.calls.max_call_time;
+        let answers = Answers::new(&settings.cache, max_call_time, credentials.clone());
+        let attempts = Attempts::new(&settings.upstream, &settings.quota, credentials, clock)?;
+        Ok(Self {
+            answers: Arc::new(answers),
+            attempts: Arc::new(attempts),
+        })
     }
 
-    /// Makes `call`, with as many attempts as help and are allowed.
+    /// Answers `call` from what is kept or under way, if that is wanted, and otherwise makes it, with
+    /// as many attempts as help and are allowed. The context is told where the answer comes from.
     ///
     /// Whoever waits ends the wait at the context's deadline by dropping the future, which ends
-    /// everything under way for the call.
+    /// everything under way for the call, but for what others wait for as well.
     ///
     /// # Errors
     ///
     /// Fails with the error of the last attempt.
-    pub async fn call(&self, call: &Call, context: &Context) -> Result<Reply, Error> {
-        self.attempts.run(call, context).await
+    pub async fn call(&self, call: &Call, context: &Arc<Context>) -> Result<Reply, Error> {
+        let ask = {
+            let (attempts, call) = (Arc::clone(&self.attempts), call.clone());
+            move |context: Arc<Context>| {
+                let (attempts, call) = (Arc::clone(&attempts), call.clone());
+                async move { attempts.run(&call, &context).await }
+            }
+        };
+        self.answers.answer(call, context, ask).await
+    }
+
+    /// Returns how calls were answered so far, and what is kept and under way now.
+    pub fn statistics(&self) -> Statistics {
+        self.answers.statistics()
     }
 
     /// Returns what the limiter does and has done.

@@ -13,6 +13,9 @@
 mod abandoned;
 mod callers;
 mod circuit;
+mod hit;
+mod leverage;
+mod memory;
 mod overload;
 mod quota;
 mod replica;
@@ -25,13 +28,16 @@ use std::{env, process::ExitCode};
 use self::report::Report;
 
 /// The names of the scenarios, in the order in which they run.
-const SCENARIOS: [&str; 8] = [
+const SCENARIOS: [&str; 11] = [
     "rate",
     "adaptive",
     "replicas",
     "changes",
     "circuit",
     "abandoned",
+    "leverage",
+    "memory",
+    "hit",
     "overload",
     "soak",
 ];
@@ -39,6 +45,9 @@ const SCENARIOS: [&str; 8] = [
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).filter(|it| it != "--bench").collect();
+    if arguments == [hit::BARE] {
+        hit::serve_bare().await;
+    }
     let (flags, names): (Vec<_>, Vec<_>) = arguments
         .iter()
         .map(String::as_str)
@@ -61,6 +70,9 @@ async fn main() -> ExitCode {
             "changes" => quota::changes(is_short).await,
             "circuit" => circuit::run(is_short).await,
             "abandoned" => abandoned::run(is_short).await,
+            "leverage" => leverage::run(is_short).await,
+            "memory" => memory::run(is_short).await,
+            "hit" => hit::run(is_short).await,
             "overload" => overload::run(is_short).await,
             "soak" => soak::run(is_short).await,
             _ => {

@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 /// A running `serve`, which is killed when it is dropped.
@@ -52,6 +53,11 @@ impl Replica {
         std::fs::read_dir(folder).unwrap().count()
     }
 
+    /// Returns how long the process has been on a processor.
+    pub(crate) fn processor_time(&self) -> Duration {
+        processor_time(self.process.id())
+    }
+
     /// Returns the resident memory of the process, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
@@ -63,6 +69,17 @@ impl Replica {
         let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kibibytes << 10
     }
+}
+
+/// Returns how long a process has been on a processor, for itself and in the kernel.
+pub(crate) fn processor_time(process: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // The name, which comes second, may hold blanks, and ends with a parenthesis.
+    let (_, fields) = text.rsplit_once(") ").unwrap();
+    let fields = fields.split(' ').skip(11).take(2);
+    let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    // A tick is a hundredth of a second on every Linux.
+    Duration::from_millis(ticks * 10)
 }
 
 impl Drop for Replica {

@@ -3,8 +3,9 @@
 //! What must hold: a timeout is read if and only if it follows the grammar of gRPC, and then to the
 //! nanosecond; a call's deadline is never later than the service or the caller allows; a repetition
 //! is one whose count says so; an id is of 1 to 128 visible ASCII characters, the caller's own if that
-//! is such; a token is what a bearer's header ends with; and the name that a proxy gives its caller is
-//! of 1 to 256 visible ASCII characters, and from behind the last comma unless there are quotes.
+//! is such; a token is what a bearer's header ends with; the name that a proxy gives its caller is of
+//! 1 to 256 visible ASCII characters, and from behind the last comma unless there are quotes; and who
+//! says no-cache, and no more, does not get a kept answer.
 
 #![no_main]
 
@@ -13,7 +14,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use iai_facade::{
     deadline::{Bound, Deadline},
-    server::metadata::{bearer_token, forwarded_name, is_repetition, request_id, timeout},
+    server::metadata::{
+        bearer_token, forwarded_name, is_no_cache, is_repetition, request_id, timeout,
+    },
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::time::Instant;
@@ -39,6 +42,13 @@ fuzz_target!(|data: &[u8]| {
     };
     let expected = exceeds("grpc-previous-rpc-attempts", 0) || exceeds("x-envoy-attempt-count", 1);
     assert_eq!(is_repetition(&headers), expected);
+
+    let mut directives = headers.get_all("cache-control").into_iter();
+    if directives.any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache")) {
+        assert!(is_no_cache(&headers));
+    } else if !data.to_ascii_lowercase().windows(8).any(|word| word == b"no-cache") {
+        assert!(!is_no_cache(&headers));
+    }
 
     let id = request_id(&headers);
     assert!(is_id(id.as_bytes()));

@@ -176,7 +176,7 @@ impl Line {
 
     fn write(&self, code: Code, upstream_id: &str, error: &str, cause: Option<&dyn Error>) {
         let duration = self.arrival.elapsed();
-        let subject = self.log.appearance(self.context.subject());
+        let provenance = self.context.provenance();
         macro_rules! write_at {
             ($level:ident) => {
                 tracing::event!(
@@ -188,8 +188,10 @@ impl Line {
                     request_id = self.request_id,
                     peer.address = %self.peer,
                     caller = %self.context.identity(),
-                    subject,
+                    // Hashed only if the line is written.
+                    subject = self.log.appearance(self.context.subject()),
                     upstream.attempts = self.context.attempts(),
+                    upstream.cache = provenance.map(|provenance| provenance.origin.name()),
                     upstream.request_id = Some(upstream_id).filter(|id| !id.is_empty()),
                     error = Some(error).filter(|error| !error.is_empty()),
                     cause = cause.map(tracing::field::display),

@@ -85,11 +85,15 @@ impl Calls {
             self.max_call_time,
         );
         let caller = self.caller(&request, peer);
-        let context = Arc::new(Context::new(
+        let mut context = Context::new(
             deadline,
             metadata::is_repetition(request.headers()),
             caller.identity,
-        ));
+        );
+        if metadata::is_no_cache(request.headers()) {
+            context = context.uncached();
+        }
+        let context = Arc::new(context);
         let refusal = caller.refusal;
 
         if AUXILIARY.contains(&request.uri().path()) {

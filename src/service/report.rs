@@ -8,7 +8,9 @@ use tonic::{
 };
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{X_TC_REQUEST_ID, presentable, reason, refusal::Explanation, retry::Retry};
+use super::{
+    X_TC_REQUEST_ID, presentable, reason, refusal::Explanation, retry::Retry, tell_provenance,
+};
 use crate::{context::Context, proto::ErrorReason, upstream::Refusal};
 
 /// The domain of what this service reports on its own account.
@@ -124,6 +126,7 @@ impl Report {
             metadata.insert(X_TC_REQUEST_ID, request_id);
             details.set_request_info(self.request_id, "");
         }
+        tell_provenance(context, &mut metadata);
         self.retry.describe(&mut details, &mut metadata);
 
         let mut status =

@@ -26,6 +26,12 @@ async fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
         ("--adaptive-rate", "sometimes"),
         ("--circuit", "closed"),
         ("--secret-id-file", "/nowhere"),
+        ("--share-calls=maybe", ""),
+        ("--cache-ttl", "2d"),
+        ("--cache-negative-ttl", "3s"),
+        ("--cache-stale-while-revalidate", "soon"),
+        ("--cache-stale-if-error", "2d"),
+        ("--cache-max-bytes", "1KiB"),
         ("--max-call-time", "1"),
         ("--max-concurrent-calls", "0"),
         ("--max-connections", "many"),
@@ -64,6 +70,22 @@ async fn all_bad_settings_are_reported_at_once_with_exit_code_64() {
         );
     }
     assert_eq!(errors.lines().count(), flags.len(), "{errors}");
+}
+
+#[tokio::test]
+async fn what_is_to_be_given_when_stale_must_be_kept_at_all() {
+    let windows = ["--cache-stale-while-revalidate", "--cache-stale-if-error"];
+    let [renewed, error] = windows;
+    let flags = ["serve", "--emulate", renewed, "1m", error, "1m"];
+
+    let output = run(&flags, &[]).await;
+
+    let errors = errors(&output);
+    assert_eq!(output.status.code(), Some(64), "{errors}");
+    for window in windows {
+        assert!(errors.contains(&format!("{window}: ")), "{errors}");
+    }
+    assert_eq!(errors.matches("--cache-ttl").count(), 2, "{errors}");
 }
 
 #[tokio::test]

@@ -78,7 +78,7 @@ impl Facade {
         flags: &[&str],
     ) -> Self {
         let settings = settings(flags);
-        let client = Client::new(&settings.upstream, &settings.quota, credentials, clock).unwrap();
+        let client = Client::new(&settings, credentials, clock).unwrap();
         let upstream = client.clone();
         let server = Server::bind(&settings, client, None).await.unwrap();
         let addresses = server.addresses();
