@@ -10,6 +10,7 @@
 mod cache;
 mod callers;
 mod calls;
+mod connections;
 mod credentials;
 mod emulation;
 mod listening;
@@ -25,6 +26,7 @@ pub use self::{
     cache::Cache,
     callers::{Callers, Tls},
     calls::Calls,
+    connections::Connections,
     credentials::{CredentialFiles, CredentialSource, Credentials},
     emulation::{Emulate, EmulateArgs, Emulation},
     listening::Listening,
@@ -53,6 +55,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     calls: calls::CallsArgs,
     #[command(flatten)]
+    connections: connections::ConnectionsArgs,
+    #[command(flatten)]
     log: log::LogArgs,
     #[command(flatten)]
     emulation: emulation::EmulationArgs,
@@ -75,6 +79,8 @@ pub struct Serve {
     pub cache: Cache,
     /// The bounds of calls.
     pub calls: Calls,
+    /// The bounds of connections.
+    pub connections: Connections,
     /// What to log.
     pub log: Log,
     /// Whether upstream is the emulator of this process.
@@ -98,6 +104,7 @@ impl ServeArgs {
         let credentials = self.credentials.checked(&mut problems);
         let cache = self.cache.checked(&mut problems);
         let calls = self.calls.checked(&mut problems);
+        let connections = self.connections.checked(&mut problems);
         let log = self.log.checked(&mut problems);
         let emulation = self.emulation.checked(&explicit, &mut problems);
 
@@ -110,6 +117,7 @@ impl ServeArgs {
                 credentials: credentials?,
                 cache: cache?,
                 calls: calls?,
+                connections: connections?,
                 log: log?,
                 emulation: emulation?,
             })

@@ -18,11 +18,12 @@ use iai_facade::{
     credentials::{self, Credential, Credentials, Surroundings, Unavailable},
     emulator::{Emulator, Fixtures},
     probe::{Outcome, ProbeArgs, probe},
-    server::{Server, shutdown},
+    server::{Server, descriptors, shutdown},
     telemetry::LogControl,
     upstream::Client,
 };
 use tokio::runtime::Runtime;
+use tokio_stream::StreamExt;
 
 /// Bad settings, as `sysexits.h` numbers it.
 const EX_USAGE: u8 = 64;
@@ -127,6 +128,7 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
     let mut settings = args.checked()?;
     let log_control = LogControl::start(&settings.log)?;
     let signals = shutdown::signals()?;
+    settings.connections = descriptors::make_room(settings.connections, &settings.calls);
 
     // Dropped at the end, which stops it.
     let (_emulator, credentials) = match settings.emulation.take() {
@@ -151,6 +153,7 @@ async fn serve(args: ServeArgs) -> Result<(), Box<dyn Error>> {
         grpc.address = %addresses.grpc,
         admin.address = %addresses.admin,
         upstream.endpoint = settings.upstream.endpoint.url().as_str(),
+        shutdown.max_seconds = settings.connections.max_shutdown_time().as_secs_f64(),
         "listening",
     );
     server.run(signals).await;
@@ -190,7 +193,7 @@ async fn emulated(
 async fn emulate(args: EmulateArgs) -> Result<(), Box<dyn Error>> {
     let settings = args.checked()?;
     LogControl::start(&settings.log)?;
-    let signals = shutdown::signals()?;
+    let mut signals = shutdown::signals()?;
 
     let account = settings.fixtures.account().clone();
     let emulator = Emulator::start(settings.listen, settings.fixtures)
@@ -203,7 +206,8 @@ async fn emulate(args: EmulateArgs) -> Result<(), Box<dyn Error>> {
         secret_key = account.secret_key(),
         "emulating",
     );
-    signals.await;
+    let signal = signals.next().await;
+    tracing::info!(signal = signal.map(tracing::field::display), "stopping");
     emulator.stop().await;
     tracing::info!("stopped");
     Ok(())

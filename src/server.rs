@@ -2,10 +2,14 @@
 
 mod access_log;
 mod admin;
+mod admission;
+mod age;
 mod callers;
 mod calls;
 mod connections;
+mod ending;
 mod handshake;
+mod health;
 mod peer;
 mod preface;
 mod readiness;
@@ -13,16 +17,18 @@ mod reload;
 mod routes;
 mod start_up;
 
+pub mod descriptors;
 pub mod metadata;
 pub mod shutdown;
 
-use std::{future::Future, io, net::SocketAddr, panic::resume_unwind};
+use std::{io, net::SocketAddr, panic::resume_unwind, pin::pin, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
+use tokio_stream::{Stream, StreamExt};
 
 use self::{
     access_log::AccessLog, callers::Callers, calls::Calls, handshake::Handshake,
-    readiness::Readiness, reload::Reloading,
+    readiness::Readiness, reload::Reloading, shutdown::Signal,
 };
 use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
 
@@ -39,7 +45,8 @@ pub struct Server {
     readiness: Readiness,
     client: Client,
     log_control: Option<LogControl>,
-    settings: config::Calls,
+    max_call_time: Duration,
+    bounds: config::Connections,
 }
 
 /// Where a server listens, with the ports that it was given for port 0.
@@ -86,8 +93,8 @@ impl Server {
         log_control: Option<LogControl>,
     ) -> Result<Self, BindError> {
         let are_verified = settings.credentials.verify_upstream;
-        let (readiness, health) = Readiness::new(client.credentials().clone(), are_verified).await;
-        let routes = routes::routes(FaceRecognition::new(client.clone()), health)?;
+        let readiness = Readiness::new(client.credentials().clone(), are_verified);
+        let routes = routes::routes(FaceRecognition::new(client.clone()), readiness.clone())?;
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
@@ -101,12 +108,13 @@ impl Server {
                 admin: admin_address,
             },
             handshake: Handshake::new(settings.callers.tls.clone(), callers.clone()),
-            calls: Calls::new(routes, callers, access_log, settings.calls.max_call_time),
+            calls: Calls::new(routes, callers, access_log, &settings.calls),
             reloading: Reloading::new(&settings.callers).map_err(BindError::Signal)?,
             readiness,
             client,
             log_control,
-            settings: settings.calls.clone(),
+            max_call_time: settings.calls.max_call_time,
+            bounds: settings.connections,
         })
     }
 
@@ -115,19 +123,17 @@ impl Server {
         self.addresses
     }
 
-    /// Serves until `shutdown` completes, and then until the calls in progress are answered.
+    /// Serves until the first of `signals`, and then until the calls in progress are answered.
     ///
-    /// As it stops, health turns to NOT_SERVING, connections are told to go away, and streams that
-    /// watch the health end; calls still in progress after the drain timeout are cut.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    /// As it stops, health turns to NOT_SERVING. After the delay, which a signal from a terminal and
+    /// every second signal skip, connections are told to go away, and streams that watch the health
+    /// end. Calls still in progress after the drain timeout are cut, as they are by a signal from a
+    /// terminal that arrives meanwhile.
+    pub async fn run(self, signals: impl Stream<Item = Signal>) {
         // The sockets are open: whoever connects from now on is answered.
-        let latches = start_up::latch(
-            self.client,
-            self.readiness.clone(),
-            self.settings.max_call_time,
-        );
+        let latches = start_up::latch(self.client, self.readiness.clone(), self.max_call_time);
         let mut start_up = start_up::begin(latches).await;
-        self.readiness.set_listening().await;
+        self.readiness.set_listening();
 
         // All end, with all their connections, when this future does.
         let mut grpc = JoinSet::new();
@@ -135,31 +141,51 @@ impl Server {
         let mut reloading = JoinSet::new();
         reloading.spawn(self.reloading.run());
         let (stop, stopping) = watch::channel(());
+        let bounds = self.bounds;
         grpc.spawn(connections::serve_http2(
             self.grpc,
             self.handshake,
             self.calls,
+            bounds,
             stopping,
         ));
         let router = admin::router(self.readiness.clone(), self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
+        let mut signals = pin!(signals);
 
-        tokio::select! {
-            () = shutdown => {}
-            Some(ended) = grpc.join_next() => ended.unwrap_or_else(|error| resume_unwind(error.into_panic())),
-        }
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            Some(ended) = grpc.join_next() => ended.map_or_else(
+                |error| resume_unwind(error.into_panic()),
+                |()| None,
+            ),
+        };
+
         start_up.shutdown().await;
-        self.readiness.set_stopping().await;
-        drop(stop);
-        self.readiness.end_watches().await;
-
-        let drain_timeout = self.settings.drain_timeout;
-        if tokio::time::timeout(drain_timeout, grpc.join_next())
-            .await
-            .is_err()
-        {
-            tracing::warn!(?drain_timeout, "calls are still in progress, and are cut");
+        self.readiness.set_stopping();
+        let unready_delay = match signal {
+            Some(Signal::Terminate) => bounds.unready_delay,
+            Some(Signal::Interrupt) | None => Duration::ZERO,
+        };
+        tracing::info!(
+            signal = signal.map(tracing::field::display),
+            ?unready_delay,
+            "stopping"
+        );
+        tokio::select! {
+            () = sleep(unready_delay) => {}
+            Some(_) = signals.next() => tracing::info!("the delay is skipped"),
         }
+
+        drop(stop);
+        self.readiness.end_watches();
+        let mut interrupts = signals.filter(|signal| *signal == Signal::Interrupt);
+        tokio::select! {
+            _ = grpc.join_next() => return,
+            () = sleep(bounds.drain_timeout) => {}
+            Some(_) = interrupts.next() => {}
+        }
+        tracing::warn!("calls are still in progress, and are cut");
     }
 }
 

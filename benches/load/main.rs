@@ -16,9 +16,11 @@ mod circuit;
 mod hit;
 mod leverage;
 mod memory;
+mod overload;
 mod quota;
 mod replica;
 mod report;
+mod soak;
 mod upstream;
 
 use std::{env, process::ExitCode};
@@ -26,7 +28,7 @@ use std::{env, process::ExitCode};
 use self::report::Report;
 
 /// The names of the scenarios, in the order in which they run.
-const SCENARIOS: [&str; 9] = [
+const SCENARIOS: [&str; 11] = [
     "rate",
     "adaptive",
     "replicas",
@@ -36,6 +38,8 @@ const SCENARIOS: [&str; 9] = [
     "leverage",
     "memory",
     "hit",
+    "overload",
+    "soak",
 ];
 
 #[tokio::main]
@@ -69,6 +73,8 @@ async fn main() -> ExitCode {
             "leverage" => leverage::run(is_short).await,
             "memory" => memory::run(is_short).await,
             "hit" => hit::run(is_short).await,
+            "overload" => overload::run(is_short).await,
+            "soak" => soak::run(is_short).await,
             _ => {
                 println!(
                     "there is no scenario `{name}`, only: {}",

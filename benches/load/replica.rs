@@ -47,6 +47,12 @@ impl Replica {
         }
     }
 
+    /// Counts the descriptors that the process has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.process.id());
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
     /// Returns how long the process has been on a processor.
     pub(crate) fn processor_time(&self) -> Duration {
         processor_time(self.process.id())

@@ -54,6 +54,7 @@ func serve(t *testing.T, fixtures ...string) string {
 		arguments = append(arguments, "--fixtures="+file)
 	}
 	program := exec.Command(os.Getenv("IAI_FACADE_BIN"), append(arguments, "--log-format=json")...)
+	program.Env = append(os.Environ(), "IAI_FACADE_ADAPTIVE_RATE=off", "IAI_FACADE_UNREADY_DELAY=0s")
 	log, err := program.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

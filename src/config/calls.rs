@@ -19,14 +19,15 @@ pub(super) struct CallsArgs {
     )]
     max_call_time: String,
 
-    /// How long calls in progress may take to finish after SIGTERM before they are cut, from 0s to 1h
+    /// How many calls may be in progress, over all connections, from 1 to 1000000: the next is refused
+    /// at once
     #[arg(
         long,
-        env = "IAI_FACADE_DRAIN_TIMEOUT",
-        value_name = "DURATION",
-        default_value = "20s"
+        env = "IAI_FACADE_MAX_CONCURRENT_CALLS",
+        value_name = "N",
+        default_value = "1024"
     )]
-    drain_timeout: String,
+    max_concurrent_calls: String,
 }
 
 /// The bounds of calls.
@@ -34,8 +35,8 @@ pub(super) struct CallsArgs {
 pub struct Calls {
     /// How long a call may take whose caller allows more.
     pub max_call_time: Duration,
-    /// How long calls in progress may take to finish once the service stops.
-    pub drain_timeout: Duration,
+    /// How many calls may be in progress, over all connections.
+    pub max_concurrent: usize,
 }
 
 impl CallsArgs {
@@ -44,13 +45,12 @@ impl CallsArgs {
         let max_call_time = parsed::duration(&self.max_call_time, bounds);
         let max_call_time = problems.take("max-call-time", max_call_time);
 
-        let bounds = Duration::ZERO..=Duration::from_secs(3_600);
-        let drain_timeout = parsed::duration(&self.drain_timeout, bounds);
-        let drain_timeout = problems.take("drain-timeout", drain_timeout);
+        let max_concurrent = parsed::number(&self.max_concurrent_calls, 1..=1_000_000);
+        let max_concurrent = problems.take("max-concurrent-calls", max_concurrent);
 
         Some(Calls {
             max_call_time: max_call_time?,
-            drain_timeout: drain_timeout?,
+            max_concurrent: max_concurrent?,
         })
     }
 }

@@ -8,18 +8,19 @@ use http::{
 };
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Code, Status, body::Body, service::Routes};
 use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::{
     access_log::AccessLog,
+    admission::Admission,
     callers::{self, Caller, Callers},
     metadata,
     peer::Peer,
 };
-use crate::{context::Context, deadline::Deadline, service::Failure};
+use crate::{config, context::Context, deadline::Deadline, service::Failure};
 
 /// Methods that are asked about the service itself. They are not in the log, and NOT_FOUND is theirs
 /// to say.
@@ -30,11 +31,15 @@ const AUXILIARY: [&str; 4] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// Methods that everybody may call: orchestrators ask for the health, and have no secrets.
+/// Methods that everybody may call, and whatever else is in progress: orchestrators ask for the
+/// health, and have no secrets.
 const HEALTH: [&str; 2] = [
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
 ];
+
+/// How long the message of a call that is refused may take to arrive.
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Answers calls, whichever service they are for.
 #[derive(Clone, Debug)]
@@ -42,23 +47,30 @@ pub(super) struct Calls {
     routes: Routes,
     callers: Callers,
     access_log: Arc<AccessLog>,
+    admission: Arc<Admission>,
     max_call_time: Duration,
 }
 
 impl Calls {
-    /// Returns what answers by `routes` those of `callers` who may call, within `max_call_time`.
+    /// Returns what answers by `routes` those of `callers` who may call, within bounds.
     pub(super) fn new(
         routes: Routes,
         callers: Callers,
         access_log: AccessLog,
-        max_call_time: Duration,
+        bounds: &config::Calls,
     ) -> Self {
         Self {
             routes,
             callers,
             access_log: Arc::new(access_log),
-            max_call_time,
+            admission: Arc::new(Admission::new(bounds.max_concurrent)),
+            max_call_time: bounds.max_call_time,
         }
+    }
+
+    /// Returns how long a call may take whose caller allows more.
+    pub(super) fn max_call_time(&self) -> Duration {
+        self.max_call_time
     }
 
     /// Answers one call of a peer.
@@ -125,16 +137,26 @@ impl Calls {
         self.callers.identify(request.headers(), peer)
     }
 
-    /// Answers a call that may be made, and refuses another before anything is read of it.
+    /// Answers a call that may be made and for which there is room, and refuses another before
+    /// anything is read of it.
     async fn admitted(
         self,
         request: Request<Incoming>,
         refusal: Option<Failure>,
         context: &Arc<Context>,
     ) -> Response<Body> {
-        match refusal {
-            Some(failure) => failure.into_status(context).into_http(),
-            None => self.bounded(request, context).await,
+        let is_exempt = HEALTH.contains(&request.uri().path());
+        let place = match refusal {
+            Some(failure) => Err(failure),
+            None if is_exempt => Ok(None),
+            None => self.admission.admit().map(Some).ok_or(Failure::Overloaded),
+        };
+        match place {
+            Ok(_place) => self.bounded(request, context).await,
+            Err(failure) => {
+                discard(request.into_body()).await;
+                failure.into_status(context).into_http()
+            }
         }
     }
 
@@ -166,6 +188,15 @@ impl Calls {
             Err(never) => match never {},
         }
     }
+}
+
+/// Reads a message that nobody wants, which as a rule arrives together with its headers.
+///
+/// What arrives after the answer arrives on a stream that was reset. h2 counts that as an error of
+/// the peer, and ends a connection after 1,024 of them.
+async fn discard(mut message: Incoming) {
+    let read = async { while let Some(Ok(_)) = message.frame().await {} };
+    let _ = timeout(DISCARD_TIMEOUT, read).await;
 }
 
 /// Gives the errors that tonic made by itself the form of our own, but for those with the code

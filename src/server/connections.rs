@@ -22,19 +22,22 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::{
+    age::MaxAge,
     calls::Calls,
+    ending::Ending,
     handshake::{Handshake, Stream},
     peer::Peer,
 };
-use crate::chain::chain;
+use crate::{chain::chain, config};
 
 /// Calls in progress on one connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
@@ -48,6 +51,19 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a connection stays open, once told to go away, without a call in progress.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How much longer it stays open if it is only old, and the service goes on.
+const PATIENT_FAREWELL: Duration = Duration::from_secs(9);
+
+/// How long the system tries to send something to a peer that does not take it: as long as a peer may
+/// be silent.
+const UNSENT_TIMEOUT_MS: u32 = 40_000;
+
+/// How long an answer may remain unread on a connection that is to end.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections that are open on the admin port.
+const MAX_ADMIN_CONNECTIONS: usize = 256;
 
 /// How long one question and its answer may take on the admin port.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -63,6 +79,7 @@ pub(super) async fn serve_http2(
     listener: TcpListener,
     handshake: Handshake,
     calls: Calls,
+    bounds: config::Connections,
     stopping: Stopping,
 ) {
     let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -75,7 +92,8 @@ pub(super) async fn serve_http2(
 
     let mut stop = stopping.clone();
     let stop = async move { drop(stop.changed().await) };
-    accept(listener, stop, |stream, address| {
+    let max_age = MaxAge::new(bounds.max_age);
+    accept(listener, bounds.max_connections, stop, |stream, address| {
         let (handshake, calls) = (handshake.clone(), calls.clone());
         let (http2, mut stopping) = (http2.clone(), stopping.clone());
         async move {
@@ -85,7 +103,7 @@ pub(super) async fn serve_http2(
                     _ = stopping.changed() => return Ok(()),
                 };
                 let peer = Peer::new(address, shown);
-                serve_calls(stream, &peer, calls, &http2, stopping).await
+                serve_calls(stream, &peer, calls, &http2, max_age, stopping).await
             };
             if let Err(error) = served.await {
                 tracing::debug!(peer.address = %address, error = chain(&*error), "a connection broke");
@@ -101,8 +119,11 @@ async fn serve_calls(
     peer: &Peer,
     calls: Calls,
     http2: &http2::Builder<TokioExecutor>,
+    max_age: MaxAge,
     mut stopping: Stopping,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // All calls are answered by then, and whoever does not read the answers has had time to.
+    let longest = calls.max_call_time() + UNREAD_TIMEOUT;
     let service = {
         let peer = peer.clone();
         service_fn(move |request| {
@@ -110,14 +131,19 @@ async fn serve_calls(
             async move { Ok::<_, Infallible>(calls.answer(request, &peer).await) }
         })
     };
-    let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
+    let ending = Ending::default();
+    let mut connection = pin!(http2.serve_connection(TokioIo::new(ending.watch(stream)), service));
     tokio::select! {
         ended = &mut connection => return Ok(ended?),
-        _ = stopping.changed() => connection.as_mut().graceful_shutdown(),
+        _ = stopping.changed() => {}
+        () = max_age.reached() => {}
     }
+    ending.begin();
+    connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = connection => Ok(ended?),
-        () = farewell(peer) => Ok(()),
+        () = farewell(peer, stopping) => Ok(()),
+        () = sleep(longest) => Ok(()),
     }
 }
 
@@ -125,10 +151,12 @@ async fn serve_calls(
 ///
 /// A peer that has gone without a word does not answer, and streams that are no calls, such as those
 /// of server reflection, have no end.
-async fn farewell(peer: &Peer) {
+async fn farewell(peer: &Peer, mut stopping: Stopping) {
     loop {
         peer.idle().await;
-        tokio::time::sleep(FAREWELL).await;
+        // There is time, until the service stops.
+        let _ = timeout(PATIENT_FAREWELL, stopping.changed()).await;
+        sleep(FAREWELL).await;
         if peer.is_idle() {
             return;
         }
@@ -140,12 +168,17 @@ pub(super) async fn serve_http1(listener: TcpListener, router: axum::Router) {
     let mut http1 = http1::Builder::new();
     http1.keep_alive(false);
 
-    accept(listener, future::pending(), |stream, address| {
-        let service = TowerToHyperService::new(router.clone().layer(Extension(address)));
-        let connection = http1.serve_connection(TokioIo::new(stream), service);
-        // Whoever asks and does not listen is nobody to report.
-        async move { drop(timeout(EXCHANGE_TIMEOUT, connection).await) }
-    })
+    accept(
+        listener,
+        MAX_ADMIN_CONNECTIONS,
+        future::pending(),
+        |stream, address| {
+            let service = TowerToHyperService::new(router.clone().layer(Extension(address)));
+            let connection = http1.serve_connection(TokioIo::new(stream), service);
+            // Whoever asks and does not listen is nobody to report.
+            async move { drop(timeout(EXCHANGE_TIMEOUT, connection).await) }
+        },
+    )
     .await;
 }
 
@@ -154,6 +187,7 @@ pub(super) async fn serve_http1(listener: TcpListener, router: axum::Router) {
 /// Dropping the future ends them all at once.
 async fn accept<F>(
     listener: TcpListener,
+    max_connections: usize,
     stop: impl Future<Output = ()>,
     serve: impl Fn(TcpStream, SocketAddr) -> F,
 ) where
@@ -167,8 +201,14 @@ async fn accept<F>(
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
                     is_refused = false;
+                    if connections.len() >= max_connections {
+                        tracing::debug!(peer.address = %address, "too many connections are open");
+                        continue;
+                    }
                     // Answers are small, and must not wait to be sent with the next one.
                     let _ = stream.set_nodelay(true);
+                    // A peer that reads nothing keeps even the news of its end from being sent.
+                    let _ = set_tcp_user_timeout(&stream, UNSENT_TIMEOUT_MS);
                     connections.spawn(serve(stream, address));
                 }
                 Err(error) if is_passing(&error) => {}
@@ -177,7 +217,7 @@ async fn accept<F>(
                         tracing::warn!(%error, "cannot accept connections");
                     }
                     is_refused = true;
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             },
             Some(_) = connections.join_next() => {}

@@ -3,80 +3,62 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
-use tonic::server::NamedService;
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::{Health, HealthServer},
-    server::{HealthReporter, health_reporter},
-};
 
-use crate::{
-    credentials::Credentials, proto::face_recognition_service_server::FaceRecognitionServiceServer,
-    service::FaceRecognition,
-};
-
-/// The names that health knows: the whole server, and its one service.
-const NAMES: [&str; 2] = [
-    "",
-    <FaceRecognitionServiceServer<FaceRecognition> as NamedService>::NAME,
-];
+use crate::credentials::Credentials;
 
 /// The condition that `--verify-upstream` adds.
 const ACCEPTED: &str = "credential accepted by upstream";
 
 /// What must be true for the service to be called, in the order in which it becomes so.
 #[derive(Clone, Copy, Debug, Default)]
-struct Conditions {
+pub(super) struct Conditions {
     has_credential: bool,
     is_verified: bool,
     is_listening: bool,
     is_stopping: bool,
+    are_watches_over: bool,
 }
 
 impl Conditions {
-    fn are_met(self) -> bool {
+    /// Tells whether the service should be called.
+    pub(super) fn are_met(self) -> bool {
         self.has_credential && self.is_verified && self.is_listening && !self.is_stopping
+    }
+
+    /// Tells whether nothing more will change.
+    pub(super) fn are_watches_over(self) -> bool {
+        self.are_watches_over
     }
 }
 
-/// Tells both ways of asking the same.
+/// Tells all ways of asking the same.
 #[derive(Clone, Debug)]
 pub(super) struct Readiness {
     conditions: Arc<watch::Sender<Conditions>>,
-    reporter: HealthReporter,
     credentials: Credentials,
     /// Why upstream has not accepted a call yet, if it has to.
     verification: Option<Arc<Mutex<String>>>,
 }
 
 impl Readiness {
-    /// Returns a readiness that is not, and the health service that tells so.
+    /// Returns a readiness that is not.
     ///
     /// Whether upstream accepts `credentials` is one of the conditions if they are to be verified.
-    pub(super) async fn new(
-        credentials: Credentials,
-        are_verified: bool,
-    ) -> (Self, HealthServer<impl Health>) {
-        let (reporter, server) = health_reporter();
+    pub(super) fn new(credentials: Credentials, are_verified: bool) -> Self {
         let conditions = Arc::new(watch::Sender::new(Conditions {
             is_verified: !are_verified,
             ..Conditions::default()
         }));
-        let readiness = Self {
+        Self {
             conditions,
-            reporter,
             credentials,
             verification: are_verified.then(|| Arc::new(Mutex::new("not called yet".to_owned()))),
-        };
-        // tonic-health begins with the whole server as SERVING.
-        readiness.change(|_| {}).await;
-        (readiness, server)
+        }
     }
 
     /// Tells that there is a credential to sign with.
-    pub(super) async fn set_credential_obtained(&self) {
-        self.change(|conditions| conditions.has_credential = true)
-            .await;
+    pub(super) fn set_credential_obtained(&self) {
+        self.change(|conditions| conditions.has_credential = true);
     }
 
     /// Tells whether upstream must have accepted a call.
@@ -85,9 +67,8 @@ impl Readiness {
     }
 
     /// Tells that upstream has accepted a call.
-    pub(super) async fn set_verified(&self) {
-        self.change(|conditions| conditions.is_verified = true)
-            .await;
+    pub(super) fn set_verified(&self) {
+        self.change(|conditions| conditions.is_verified = true);
     }
 
     /// Tells why upstream has accepted no call yet.
@@ -98,21 +79,36 @@ impl Readiness {
     }
 
     /// Tells that connections are accepted.
-    pub(super) async fn set_listening(&self) {
-        self.change(|conditions| conditions.is_listening = true)
-            .await;
+    pub(super) fn set_listening(&self) {
+        self.change(|conditions| conditions.is_listening = true);
     }
 
     /// Tells that the service should be called no more.
-    pub(super) async fn set_stopping(&self) {
-        self.change(|conditions| conditions.is_stopping = true)
-            .await;
+    pub(super) fn set_stopping(&self) {
+        self.change(|conditions| conditions.is_stopping = true);
+    }
+
+    /// Ends the streams that watch the health, after they have told the last of it.
+    ///
+    /// They have no end of their own, and would hold up the drain.
+    pub(super) fn end_watches(&self) {
+        self.change(|conditions| conditions.are_watches_over = true);
+    }
+
+    /// Returns how it is now.
+    pub(super) fn conditions(&self) -> Conditions {
+        *self.conditions.borrow()
+    }
+
+    /// Returns how it is from now on.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Conditions> {
+        self.conditions.subscribe()
     }
 
     /// Tells whether the service should be called, with a line for each condition, and in it why
     /// the condition is not met, where that is known.
     pub(super) fn report(&self) -> (bool, String) {
-        let conditions = *self.conditions.borrow();
+        let conditions = self.conditions();
         let verification = self.verification.as_ref().map(|reason| {
             let reason = reason.lock().unwrap_or_else(PoisonError::into_inner);
             (ACCEPTED, conditions.is_verified, reason.clone())
@@ -141,23 +137,7 @@ impl Readiness {
         (conditions.are_met(), lines)
     }
 
-    /// Ends the streams that watch the health, after they have told the last of it.
-    ///
-    /// They have no end of their own, and would hold up the drain.
-    pub(super) async fn end_watches(mut self) {
-        for name in NAMES {
-            self.reporter.clear_service_status(name).await;
-        }
-    }
-
-    async fn change(&self, change: impl FnOnce(&mut Conditions)) {
+    fn change(&self, change: impl FnOnce(&mut Conditions)) {
         self.conditions.send_modify(change);
-        let status = match self.conditions.borrow().are_met() {
-            true => ServingStatus::Serving,
-            false => ServingStatus::NotServing,
-        };
-        for name in NAMES {
-            self.reporter.set_service_status(name, status).await;
-        }
     }
 }

@@ -1,9 +1,10 @@
 //! Everything that can be called by gRPC.
 
 use tonic::{codec::CompressionEncoding, service::Routes};
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::health_server::HealthServer;
 use tonic_reflection::server::{Builder, Error};
 
+use super::{health::HealthService, readiness::Readiness};
 use crate::{
     proto, proto::face_recognition_service_server::FaceRecognitionServiceServer,
     service::FaceRecognition,
@@ -17,14 +18,12 @@ const MAX_MESSAGE_BYTES: usize = 64 << 10;
 /// # Errors
 ///
 /// Fails if the descriptors of the protocol cannot be read.
-pub(super) fn routes(
-    service: FaceRecognition,
-    health: HealthServer<impl Health>,
-) -> Result<Routes, Error> {
+pub(super) fn routes(service: FaceRecognition, readiness: Readiness) -> Result<Routes, Error> {
     let service = FaceRecognitionServiceServer::new(service)
         .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let health = health.max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let health = HealthServer::new(HealthService::new(readiness))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let reflection = descriptions()
         .build_v1()?
         .max_decoding_message_size(MAX_MESSAGE_BYTES);

@@ -1,22 +1,36 @@
-//! When to stop.
+//! When to stop, and how soon.
 
-use std::io;
+use std::{fmt, io};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::{Stream, StreamExt, wrappers::SignalStream};
 
-/// Listens for SIGTERM and SIGINT from now on, and returns a future that waits for either.
+/// A wish of the operator that the program stop.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signal {
+    /// SIGINT, from somebody at a terminal: nobody has to learn of it first.
+    Interrupt,
+    /// SIGTERM, from what runs the service among others: callers are still sent here for a while.
+    Terminate,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Interrupt => "SIGINT",
+            Self::Terminate => "SIGTERM",
+        })
+    }
+}
+
+/// Listens for signals from now on, and returns them as they arrive.
 ///
 /// # Errors
 ///
 /// Fails if the system does not allow it.
-pub fn signals() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!(signal = name, "stopping");
-    })
+pub fn signals() -> io::Result<impl Stream<Item = Signal> + Unpin> {
+    let terminate = SignalStream::new(signal(SignalKind::terminate())?);
+    let interrupt = SignalStream::new(signal(SignalKind::interrupt())?);
+    let terminate = terminate.map(|()| Signal::Terminate);
+    Ok(terminate.merge(interrupt.map(|()| Signal::Interrupt)))
 }

@@ -15,14 +15,14 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// it, as soon as it does.
 pub(super) async fn latch(client: Client, readiness: Readiness, max_call_time: Duration) {
     client.credentials().obtained().await;
-    readiness.set_credential_obtained().await;
+    readiness.set_credential_obtained();
 
     let mut pause = FIRST_PAUSE;
     while readiness.awaits_verification() {
         match verification::verify(&client, max_call_time).await {
             Ok(()) => {
                 tracing::info!("upstream accepts the credential");
-                readiness.set_verified().await;
+                readiness.set_verified();
             }
             Err(reason) => {
                 tracing::warn!(reason, "upstream has not accepted the credential");

@@ -30,6 +30,8 @@ pub enum Failure {
     MessageUnreadable,
     /// There is no such method, or no such compression.
     MethodUnknown,
+    /// As many calls are in progress as may be.
+    Overloaded,
     /// Upstream has not answered in the time that a call may take.
     TimedOut,
     /// Upstream has no answer.

@@ -23,6 +23,7 @@ use crate::{
 const AFTER_BILLING_LOOKUP: Duration = Duration::from_secs(1);
 const AFTER_CIRCUIT_OPEN: Duration = Duration::from_secs(1);
 const AFTER_CONFLICT: Duration = Duration::from_millis(500);
+const AFTER_OVERLOAD: Duration = Duration::from_millis(100);
 const AFTER_THROTTLING: Duration = Duration::from_secs(1);
 const AFTER_TRANSIENT: Duration = Duration::from_millis(200);
 
@@ -79,6 +80,12 @@ impl Failure {
                 ErrorReason::MethodUnknown,
                 "there is no such method, or no such compression",
             ),
+            Self::Overloaded => Report::own(
+                Code::ResourceExhausted,
+                ErrorReason::Overloaded,
+                "too many calls are in progress",
+            )
+            .retry(Retry::After(AFTER_OVERLOAD)),
             Self::TimedOut => unreachable("Tencent Cloud did not answer in time", None),
             Self::Upstream(error) => of_upstream(&error, subject),
         };

@@ -28,7 +28,7 @@ async fn the_service_is_live_and_ready() {
 
 #[tokio::test]
 async fn a_service_that_stops_is_live_and_not_ready() {
-    let mut facade = Facade::start().await;
+    let facade = Facade::start().await;
     let mut health = HealthClient::new(facade.channel());
     let mut watch = health
         .watch(HealthCheckRequest::default())

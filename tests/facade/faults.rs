@@ -340,7 +340,7 @@ async fn call(facade: &Facade, path: &str) -> Status {
     Status::from_header_map(response.headers()).expect("an error")
 }
 
-async fn stop(mut facade: Facade) {
+async fn stop(facade: Facade) {
     facade.begin_shutdown();
     facade.stopped().await;
 }

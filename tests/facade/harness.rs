@@ -15,10 +15,11 @@ use iai_facade::{
         GetGroupInfoRequest, GetPersonGroupInfoRequest,
         face_recognition_service_client::FaceRecognitionServiceClient,
     },
-    server::{Addresses, Server},
+    server::{Addresses, Server, shutdown::Signal},
     upstream::Client,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinHandle};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{
     Status,
     metadata::MetadataMap,
@@ -40,7 +41,7 @@ pub(crate) struct Facade {
     pub(crate) addresses: Addresses,
     /// The way to upstream that the service takes.
     pub(crate) upstream: Client,
-    shutdown: Option<oneshot::Sender<()>>,
+    signals: mpsc::UnboundedSender<Signal>,
     running: JoinHandle<()>,
 }
 
@@ -81,13 +82,13 @@ impl Facade {
         let upstream = client.clone();
         let server = Server::bind(&settings, client, None).await.unwrap();
         let addresses = server.addresses();
-        let (shutdown, told) = oneshot::channel();
-        let running = tokio::spawn(server.run(async { drop(told.await) }));
+        let (signals, received) = mpsc::unbounded_channel();
+        let running = tokio::spawn(server.run(UnboundedReceiverStream::new(received)));
         Self {
             emulator,
             addresses,
             upstream,
-            shutdown: Some(shutdown),
+            signals,
             running,
         }
     }
@@ -103,9 +104,13 @@ impl Facade {
     }
 
     /// Tells the service to stop. It goes on answering what is in progress.
-    pub(crate) fn begin_shutdown(&mut self) {
-        let told = self.shutdown.take().expect("told once");
-        told.send(()).expect("the service runs");
+    pub(crate) fn begin_shutdown(&self) {
+        self.signal(Signal::Terminate);
+    }
+
+    /// Sends the service a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.signals.send(signal).expect("the service runs");
     }
 
     /// Waits until the service has stopped.
@@ -119,7 +124,8 @@ pub(crate) fn client(address: SocketAddr) -> FaceRecognitionServiceClient<Channe
     FaceRecognitionServiceClient::new(channel(address))
 }
 
-fn channel(address: SocketAddr) -> Channel {
+/// Returns a connection to `address` that is opened by the first call.
+pub(crate) fn channel(address: SocketAddr) -> Channel {
     Endpoint::try_from(format!("http://{address}"))
         .unwrap()
         .connect_lazy()
@@ -151,14 +157,19 @@ pub(crate) fn settings(flags: &[&str]) -> Serve {
         serve: ServeArgs,
     }
 
-    let ports = [
+    let mut arguments = vec![
         "serve",
         "--listen",
         "127.0.0.1:0",
         "--admin-listen",
         "127.0.0.1:0",
     ];
-    Cli::try_parse_from(ports.iter().chain(flags))
+    // A test that is not about the delay does not wait for it.
+    if !flags.contains(&"--unready-delay") {
+        arguments.extend(["--unready-delay", "0s"]);
+    }
+    arguments.extend(flags);
+    Cli::try_parse_from(arguments)
         .unwrap()
         .serve
         .checked()

@@ -1,5 +1,6 @@
 //! `grpc.health.v1`, and what becomes of those who watch it.
 
+use iai_facade::server::shutdown::Signal;
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -24,7 +25,7 @@ async fn the_server_and_its_service_are_serving() {
 
 #[tokio::test]
 async fn who_watches_the_health_sees_it_end_and_holds_up_nothing() {
-    let mut facade = Facade::start().await;
+    let facade = Facade::start().await;
     let mut health = HealthClient::new(facade.channel());
     let mut watched = Vec::new();
     for name in ["", SERVICE] {
@@ -41,6 +42,48 @@ async fn who_watches_the_health_sees_it_end_and_holds_up_nothing() {
         assert_eq!(last.status(), ServingStatus::NotServing);
         assert!(stream.message().await.unwrap().is_none());
     }
+    facade.stopped().await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_unknown_can_be_watched() {
+    let facade = Facade::start().await;
+    let mut health = HealthClient::new(facade.channel());
+
+    let stream = health.watch(asking("another.Service")).await.unwrap();
+
+    let mut stream = stream.into_inner();
+    let first = stream.message().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::ServiceUnknown);
+    // The check is answered on the same connection, after an end of the stream would have been told.
+    let next = tokio::spawn(async move { stream.message().await });
+    health.check(asking("")).await.unwrap();
+    assert!(!next.is_finished());
+    facade.begin_shutdown();
+    assert!(next.await.unwrap().unwrap().is_none());
+    facade.stopped().await;
+}
+
+#[tokio::test]
+async fn health_is_not_serving_during_the_delay_and_watches_end_after_it() {
+    let facade = Facade::start_with(&["--unready-delay", "1h"]).await;
+    let mut health = HealthClient::new(facade.channel());
+    let mut stream = health.watch(asking("")).await.unwrap().into_inner();
+    let first = stream.message().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::Serving);
+
+    facade.begin_shutdown();
+
+    let next = stream.message().await.unwrap().unwrap();
+    assert_eq!(next.status(), ServingStatus::NotServing);
+    let answer = health.check(asking(SERVICE)).await.unwrap().into_inner();
+    assert_eq!(answer.status(), ServingStatus::NotServing);
+    let mut late = health.watch(asking(SERVICE)).await.unwrap().into_inner();
+    let only = late.message().await.unwrap().unwrap();
+    assert_eq!(only.status(), ServingStatus::NotServing);
+    facade.signal(Signal::Terminate);
+    assert!(stream.message().await.unwrap().is_none());
+    assert!(late.message().await.unwrap().is_none());
     facade.stopped().await;
 }
 

@@ -8,6 +8,7 @@
 
 mod access_log;
 mod admin;
+mod admission;
 mod attempts;
 mod authority;
 mod cache;
@@ -16,11 +17,13 @@ mod callers;
 mod circuit;
 mod clock;
 mod command_line;
+mod connections;
 mod credentials;
 mod deadlines;
 mod documented_errors;
 mod encrypted_calls;
 mod encryption;
+mod endings;
 mod error_details;
 mod faults;
 mod get_group_info;

@@ -58,6 +58,7 @@ async fn our_own_errors_have_the_statuses_and_delays_that_are_written() {
         Failure::Upstream(Error::RateLimited {
             wait: Duration::from_millis(1_000),
         }),
+        Failure::Overloaded,
         Failure::Upstream(Error::CircuitOpen),
         Failure::DeadlineExceeded,
         Failure::CallerUnauthenticated(Unidentified::NoToken),

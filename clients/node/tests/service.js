@@ -29,9 +29,9 @@ export function refusal(code) {
 
 /**
  * Starts the service before an emulator, with the given fixtures if there are any, and returns
- * where it listens. It is stopped at the end of the test, and must end well.
+ * where it listens. Its process is handed to `onStart`. It is stopped at the end of the test, and must end well.
  */
-export async function serve(t, { fixtures, flags = [] } = {}) {
+export async function serve(t, { fixtures, flags = [], onStart = () => {} } = {}) {
   const ports = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"];
   const all = ["serve", "--emulate", ...ports, ...flags];
   if (fixtures) {
@@ -42,9 +42,10 @@ export async function serve(t, { fixtures, flags = [] } = {}) {
     all.push(`--fixtures=${file}`);
   }
   const program = spawn(process.env.IAI_FACADE_BIN, [...all, "--log-format=json"], {
-    env: { IAI_FACADE_UNREADY_DELAY: "0s" },
+    env: { IAI_FACADE_ADAPTIVE_RATE: "off", IAI_FACADE_UNREADY_DELAY: "0s" },
     stdio: ["ignore", "ignore", "pipe"],
   });
+  onStart(program);
   const ended = once(program, "exit");
   t.after(async () => {
     program.kill("SIGTERM");

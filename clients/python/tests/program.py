@@ -21,6 +21,9 @@ QUIET = {
 }
 
 
+FREE_PORTS = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+
+
 def path():
     """Returns where the program is."""
     built = REPOSITORY / "target/debug/iai-facade"
@@ -41,8 +44,7 @@ def version():
 @contextmanager
 def serving(*flags, environment=None):
     """Runs `serve` on free ports, and yields the address for gRPC."""
-    ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
-    with running("serve", *ports, *flags, environment=environment) as log:
+    with running("serve", *FREE_PORTS, *flags, environment=environment) as log:
         yield log.wait_for("listening")["grpc.address"]
 
 
@@ -66,21 +68,32 @@ def running(*arguments, environment=None):
         text=True,
     )
     try:
-        yield Log(process.stderr)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+        log = Log(process)
+        yield log
+        log.stop()
     finally:
         process.kill()
         process.wait()
 
 
 class Log:
-    """The log of a running program."""
+    """The log of a running program, and its process."""
 
-    def __init__(self, lines):
+    def __init__(self, process):
+        self._process = process
         self._lines = queue.SimpleQueue()
         # Reads on to the end, so that the program never waits for room in the pipe.
-        threading.Thread(target=self._read, args=[lines], daemon=True).start()
+        threading.Thread(target=self._read, args=[process.stderr], daemon=True).start()
+
+    @property
+    def pid(self):
+        """The id of the process."""
+        return self._process.pid
+
+    def stop(self):
+        """Asks the program to stop, if it has not, and waits until it has ended well."""
+        self._process.send_signal(signal.SIGTERM)
+        assert self._process.wait(PATIENCE) == 0
 
     def wait_for(self, message):
         """Returns the first line with this message, as a dictionary."""

@@ -25,6 +25,7 @@ impl Program {
             .args(arguments)
             .env_clear()
             .env("IAI_FACADE_LOG_FORMAT", "json")
+            .env("IAI_FACADE_UNREADY_DELAY", "0s")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

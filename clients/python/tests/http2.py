@@ -1,0 +1,152 @@
+"""A peer that speaks HTTP/2 frame by frame, and need not keep to its rules."""
+
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+
+from hpack import Decoder, Encoder
+from hyperframe.frame import (
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+)
+
+from program import PATIENCE
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+PATH = "/iaifacade.v1.FaceRecognitionService/GetGroupInfo"
+
+PROTOCOL_ERROR = 0x1
+FLOW_CONTROL_ERROR = 0x3
+FRAME_SIZE_ERROR = 0x6
+ENHANCE_YOUR_CALM = 0xB
+
+
+def headers(*more, encoder=None):
+    """Returns the encoded headers of a call."""
+    fields = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "facade"),
+        (":path", PATH),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+        *more,
+    ]
+    return (encoder or Encoder()).encode(fields)
+
+
+def call(stream, message=b"\n\x03aaa"):
+    """Returns the frames of a call on a stream."""
+    opening = HeadersFrame(stream, headers(), flags=["END_HEADERS"])
+    data = DataFrame(stream, grpc_message(message), flags=["END_STREAM"])
+    return opening.serialize() + data.serialize()
+
+
+def grpc_message(message):
+    """Returns a message with the prefix that gRPC gives it."""
+    return struct.pack(">BI", 0, len(message)) + message
+
+
+@dataclass
+class End:
+    """How a connection ended: with the codes that were given for it and for its streams."""
+
+    goaway: int | None = None
+    resets: dict = field(default_factory=dict)
+    frames: list = field(default_factory=list)
+
+
+class Peer:
+    """A connection on which anything can be sent."""
+
+    def __init__(self, address, *, preface=PREFACE, settings=None):
+        self._decoder = Decoder()
+        host, port = address.rsplit(":", 1)
+        self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
+        if preface == PREFACE:
+            preface += SettingsFrame(settings=settings or {}).serialize()
+        self.socket.sendall(preface)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, *frames):
+        """Sends frames, or bytes that stand for some."""
+        self.socket.sendall(
+            b"".join(frame if isinstance(frame, bytes) else frame.serialize() for frame in frames)
+        )
+
+    def flood(self, chunk, *, most, seconds=3):
+        """Sends `chunk` again and again, and reads nothing, until it has sent `most` bytes, or the
+        other end takes no more. Returns how many bytes it took."""
+        sent = 0
+        until = time.monotonic() + seconds
+        self.socket.settimeout(1)
+        try:
+            while sent < most and time.monotonic() < until:
+                sent += self.socket.send(chunk)
+        except (TimeoutError, ConnectionError):
+            pass
+        self.socket.settimeout(PATIENCE)
+        return sent
+
+    def end(self, *, answering=False, timeout=PATIENCE):
+        """Reads until the other end closes the connection, and returns how it ended."""
+        self.socket.settimeout(timeout)
+        end = End()
+        try:
+            while (frame := self.frame()) is not None:
+                end.frames.append(frame)
+                if isinstance(frame, GoAwayFrame):
+                    end.goaway = frame.error_code
+                elif isinstance(frame, RstStreamFrame):
+                    end.resets[frame.stream_id] = frame.error_code
+                elif answering and isinstance(frame, PingFrame) and "ACK" not in frame.flags:
+                    self.send(PingFrame(opaque_data=frame.opaque_data, flags=["ACK"]))
+        except ConnectionError:
+            pass
+        return end
+
+    def answer(self, stream):
+        """Reads until a call is answered, and returns all its headers."""
+        answer = {}
+        while (frame := self.frame()) is not None:
+            if isinstance(frame, HeadersFrame):
+                fields = self._decoder.decode(frame.data)
+                if frame.stream_id == stream:
+                    answer |= dict(fields)
+            if frame.stream_id == stream and answer:
+                return answer
+        raise AssertionError(f"the connection has ended before stream {stream} was answered")
+
+    def frame(self):
+        """Reads a frame; None at the end."""
+        head = self._read(9)
+        if head is None:
+            return None
+        frame, length = Frame.parse_frame_header(memoryview(head))
+        body = self._read(length)
+        if body is None:
+            return None
+        frame.parse_body(memoryview(body))
+        return frame
+
+    def _read(self, length):
+        data = b""
+        while len(data) < length:
+            more = self.socket.recv(length - len(data))
+            if not more:
+                return None
+            data += more
+        return data
+
