@@ -39,6 +39,26 @@ fn the_settings_are_those_of_the_program() {
     }
 }
 
+#[test]
+fn the_tests_that_the_threat_model_names_exist() {
+    let text = include_str!("../../THREAT_MODEL.md");
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named: Vec<_> = quoted
+        .filter_map(|name| name.rsplit_once("::"))
+        .filter(|(chapter, _)| *chapter != "chapter")
+        .collect();
+    assert!(named.len() > 20);
+
+    for (chapter, test) in named {
+        let path = format!("tests/facade/{}.rs", chapter.replace("::", "/"));
+        let source = fs::read_to_string(&path).expect(&path);
+        assert!(
+            source.contains(&format!("fn {test}()")),
+            "{chapter}::{test}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn our_own_errors_have_the_statuses_and_delays_that_are_written() {
     let failures = [
