@@ -3,6 +3,7 @@
 //! Nothing runs in the background. Of those who wait, one holds the clock: it sleeps until the next
 //! call may be made, and hands turns to whoever is first. When it leaves, another takes the clock.
 
+mod accepted;
 mod adaptive_rate;
 mod allowance;
 mod pace;
