@@ -87,7 +87,7 @@ impl AdaptiveRate {
     /// Returns how long so many calls take from `now` on. Where the curve goes beyond the rate that
     /// was too high, that is not counted on.
     pub(super) fn time_for(&self, calls: usize, now: Instant) -> Duration {
-        let (Some(curve), Some(rate)) = (self.curve, self.rate(now)) else {
+        let (Some(curve), Some(rate), 1..) = (self.curve, self.rate(now), calls) else {
             return Duration::ZERO;
         };
         let calls = calls as f64;

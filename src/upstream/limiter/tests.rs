@@ -176,6 +176,30 @@ async fn a_refusal_by_upstream_slows_the_next_call_down_and_only_if_that_is_want
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_are_let_through_at_the_rate_that_was_found_while_it_grows() {
+    let limiter = Limiter::new(&config::Quota {
+        rate: None,
+        is_adaptive: true,
+        has_circuit: false,
+    });
+    for _ in 0..20 {
+        limiter.acquire(&caller(1), after(0)).await.unwrap();
+        limiter.accept(Instant::now());
+    }
+    let start = Instant::now();
+    limiter.throttle(start, start);
+
+    let mut calls = 0;
+    while Instant::now() < start + Duration::from_secs(2) {
+        limiter.acquire(&caller(1), after(1_000)).await.unwrap();
+        calls += 1;
+    }
+
+    // From 14 to 20 calls a second along the curve.
+    assert!((33..=40).contains(&calls), "{calls}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hundred_thousand_who_come_and_go_leave_nothing_behind() {
     let limiter = limiter(1);
     limiter.acquire(&caller(1), after(0)).await.unwrap();

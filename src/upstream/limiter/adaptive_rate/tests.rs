@@ -199,6 +199,7 @@ fn the_time_for_some_calls_is_that_of_the_curve() {
     }
     rate.throttle(start, start);
 
+    assert_eq!(rate.time_for(0, start), Duration::ZERO);
     for calls in [1, 5, 20, 40, 100] {
         // Step by step, as the calls would be made.
         let (mut now, mut made) = (start, 0.0);
