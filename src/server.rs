@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use self::{
     access_log::AccessLog, callers::Callers, calls::Calls, handshake::Handshake,
-    readiness::Readiness, reload::Reloading,
+    readiness::Readiness, reload::Reloading, routes::Routes,
 };
 use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
 
@@ -87,7 +87,7 @@ impl Server {
     ) -> Result<Self, BindError> {
         let are_verified = settings.credentials.verify_upstream;
         let (readiness, health) = Readiness::new(client.credentials().clone(), are_verified).await;
-        let routes = routes::routes(FaceRecognition::new(client.clone()), health)?;
+        let routes = Routes::new(FaceRecognition::new(client.clone()), health)?;
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
@@ -138,7 +138,7 @@ impl Server {
         grpc.spawn(connections::serve_http2(
             self.grpc,
             self.handshake,
-            self.calls,
+            self.calls.into(),
             stopping,
         ));
         let router = admin::router(self.readiness.clone(), self.log_control);

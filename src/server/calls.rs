@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
@@ -9,15 +10,14 @@ use http::{
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use tonic::{Code, Status, body::Body, service::Routes};
-use tower::ServiceExt;
-use tracing::Instrument;
+use tonic::{Code, Status, body::Body};
 
 use super::{
     access_log::AccessLog,
     callers::{self, Caller, Callers},
     metadata,
-    peer::Peer,
+    peer::{InProgress, Peer},
+    routes::Routes,
 };
 use crate::{context::Context, deadline::Deadline, service::Failure};
 
@@ -37,7 +37,7 @@ const HEALTH: [&str; 2] = [
 ];
 
 /// Answers calls, whichever service they are for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Calls {
     routes: Routes,
     callers: Callers,
@@ -62,9 +62,29 @@ impl Calls {
     }
 
     /// Answers one call of a peer.
-    pub(super) async fn answer(self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> Response<impl http_body::Body<Data = Bytes, Error = Status> + use<>> {
+        let (response, in_progress) = self.answered(request, peer).await;
+        // In progress until it is sent, which is when it is dropped.
+        response.map(|body| {
+            body.map_frame(move |frame| {
+                let _ = &in_progress;
+                frame
+            })
+        })
+    }
+
+    /// Answers, and returns what counts the call as one in progress, unless it is not to be counted.
+    async fn answered(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> (Response<Body>, Option<InProgress>) {
         if let Some(refusal) = refusal_of_protocol(&request) {
-            return refusal;
+            return (refusal, None);
         }
         let arrival = Instant::now();
         let deadline = Deadline::new(
@@ -81,36 +101,31 @@ impl Calls {
         if metadata::is_no_cache(request.headers()) {
             context = context.uncached();
         }
+        context = context.named(metadata::request_id(request.headers()));
         let context = Arc::new(context);
         let refusal = caller.refusal;
 
         if AUXILIARY.contains(&request.uri().path()) {
             let mut response = self.admitted(request, refusal, &context).await;
             complete(&mut response, &context, Some(Code::NotFound));
-            return response;
+            return (response, None);
         }
 
-        let request_id = metadata::request_id(request.headers());
         let access_log = Arc::clone(&self.access_log);
-        let line = access_log.open(&request, &request_id, peer, &context, arrival);
+        let line = access_log.open(&request, peer, &context, arrival);
         let in_progress = peer.call();
 
-        let mut response = self
-            .admitted(request, refusal, &context)
-            .instrument(line.span())
-            .await;
+        let mut response = self.admitted(request, refusal, &context).await;
         complete(&mut response, &context, None);
-        response
-            .headers_mut()
-            .insert(metadata::X_REQUEST_ID, request_id);
+        if let Some(mut request_id) = context.request_id().cloned() {
+            // No secret, but different in each answer: among the headers that HTTP/2 remembers on a
+            // connection it would take the place of all others, and be looked for in vain.
+            request_id.set_sensitive(true);
+            let headers = response.headers_mut();
+            headers.insert(metadata::X_REQUEST_ID, request_id);
+        }
         line.close(&response);
-        // In progress until it is sent, which is when it is dropped.
-        response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _ = &in_progress;
-                frame
-            }))
-        })
+        (response, Some(in_progress))
     }
 
     /// Tells whose a call is. Of those for the health nothing is asked.
@@ -127,7 +142,7 @@ impl Calls {
 
     /// Answers a call that may be made, and refuses another before anything is read of it.
     async fn admitted(
-        self,
+        &self,
         request: Request<Incoming>,
         refusal: Option<Failure>,
         context: &Arc<Context>,
@@ -140,7 +155,7 @@ impl Calls {
 
     /// Answers by the deadline. What is under way for the call by then is dropped, which ends it.
     async fn bounded(
-        self,
+        &self,
         mut request: Request<Incoming>,
         context: &Arc<Context>,
     ) -> Response<Body> {
@@ -149,7 +164,9 @@ impl Calls {
         let answer = async {
             // A timeout looks at the clock only after its future has begun to work.
             if deadline.at() > Instant::now() {
-                timeout_at(deadline.at(), self.routed(request)).await.ok()
+                timeout_at(deadline.at(), self.routes.answer(request))
+                    .await
+                    .ok()
             } else {
                 None
             }
@@ -158,13 +175,6 @@ impl Calls {
             let failure = Failure::of_expiry(deadline, context.has_subject());
             failure.into_status(context).into_http()
         })
-    }
-
-    async fn routed(self, request: Request<Incoming>) -> Response<Body> {
-        match self.routes.oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -62,7 +63,7 @@ type Stopping = watch::Receiver<()>;
 pub(super) async fn serve_http2(
     listener: TcpListener,
     handshake: Handshake,
-    calls: Calls,
+    calls: Arc<Calls>,
     stopping: Stopping,
 ) {
     let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -76,7 +77,7 @@ pub(super) async fn serve_http2(
     let mut stop = stopping.clone();
     let stop = async move { drop(stop.changed().await) };
     accept(listener, stop, |stream, address| {
-        let (handshake, calls) = (handshake.clone(), calls.clone());
+        let (handshake, calls) = (handshake.clone(), Arc::clone(&calls));
         let (http2, mut stopping) = (http2.clone(), stopping.clone());
         async move {
             let served = async {
@@ -99,14 +100,14 @@ pub(super) async fn serve_http2(
 async fn serve_calls(
     stream: Box<dyn Stream>,
     peer: &Peer,
-    calls: Calls,
+    calls: Arc<Calls>,
     http2: &http2::Builder<TokioExecutor>,
     mut stopping: Stopping,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let service = {
-        let peer = peer.clone();
+        let peer = Arc::new(peer.clone());
         service_fn(move |request| {
-            let (calls, peer) = (calls.clone(), peer.clone());
+            let (calls, peer) = (Arc::clone(&calls), Arc::clone(&peer));
             async move { Ok::<_, Infallible>(calls.answer(request, &peer).await) }
         })
     };
