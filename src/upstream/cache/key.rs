@@ -11,9 +11,9 @@ use crate::credentials::Credential;
 /// An account, an action and its parameters, as a hash of them: the endpoint, the region and the
 /// language are the same for the whole process.
 ///
-/// Only the hash is kept, since the parameters would take more than it. Nobody who does not know its
-/// secret, which is drawn anew for each process, can look for two calls that have the same, and by
-/// chance a billion calls would have two such with a probability of 2⁻⁶⁹.
+/// Only the hash is kept, since the parameters would take more room. Nobody who does not know its
+/// secret, which is drawn anew for each process, can look for two calls that have the same hash, and
+/// among a billion calls there are two by chance with a probability of less than 1 in 10^20.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub(in crate::upstream) struct Key([u8; 16]);
 
