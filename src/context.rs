@@ -10,6 +10,9 @@ use std::{
     },
 };
 
+use http::HeaderValue;
+use tracing::Span;
+
 pub use self::provenance::{Origin, Provenance};
 use crate::{deadline::Deadline, identity::Identity};
 
@@ -23,6 +26,7 @@ pub struct Context {
     is_repetition: bool,
     is_uncached: bool,
     identity: Identity,
+    request_id: Option<HeaderValue>,
     attempts: AtomicU32,
     /// The context of the call that this one waits for, and whose attempts are its own as well.
     followed: Mutex<Option<Arc<Self>>>,
@@ -39,10 +43,20 @@ impl Context {
             is_repetition,
             is_uncached: false,
             identity,
+            request_id: None,
             attempts: AtomicU32::new(0),
             followed: Mutex::default(),
             provenance: OnceLock::new(),
             subject: OnceLock::new(),
+        }
+    }
+
+    /// Gives the call the name by which callers and operators know it.
+    #[must_use]
+    pub fn named(self, request_id: HeaderValue) -> Self {
+        Self {
+            request_id: Some(request_id),
+            ..self
         }
     }
 
@@ -73,6 +87,20 @@ impl Context {
     /// Returns who makes the call.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Returns the name of the call, if it has one.
+    pub fn request_id(&self) -> Option<&HeaderValue> {
+        self.request_id.as_ref()
+    }
+
+    /// Returns a span, by the name of the call, for what is done for it: a new one each time, since
+    /// most calls need none.
+    pub fn span(&self) -> Span {
+        match self.request_id.as_ref().and_then(|id| id.to_str().ok()) {
+            Some(request_id) => tracing::info_span!("call", request_id),
+            None => Span::none(),
+        }
     }
 
     /// Returns how often upstream has been asked for this call, or for those it waited for.

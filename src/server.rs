@@ -28,7 +28,7 @@ use tokio_stream::{Stream, StreamExt};
 
 use self::{
     access_log::AccessLog, callers::Callers, calls::Calls, handshake::Handshake,
-    readiness::Readiness, reload::Reloading, shutdown::Signal,
+    readiness::Readiness, reload::Reloading, routes::Routes, shutdown::Signal,
 };
 use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
 
@@ -94,7 +94,7 @@ impl Server {
     ) -> Result<Self, BindError> {
         let are_verified = settings.credentials.verify_upstream;
         let readiness = Readiness::new(client.credentials().clone(), are_verified);
-        let routes = routes::routes(FaceRecognition::new(client.clone()), readiness.clone())?;
+        let routes = Routes::new(FaceRecognition::new(client.clone()), readiness.clone())?;
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
@@ -145,7 +145,7 @@ impl Server {
         grpc.spawn(connections::serve_http2(
             self.grpc,
             self.handshake,
-            self.calls,
+            self.calls.into(),
             bounds,
             stopping,
         ));

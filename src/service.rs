@@ -110,8 +110,10 @@ impl FaceRecognition {
             Ok(response) => Response::new(response),
             Err(invalid) => return Err(Failure::InvalidReply(invalid, reply.request_id)),
         };
-        if let Ok(request_id) = MetadataValue::try_from(presentable::request_id(&reply.request_id))
-        {
+        let request_id = presentable::request_id(&reply.request_id);
+        if let Ok(mut request_id) = MetadataValue::try_from(&*request_id) {
+            // No secret, but of one upstream call: HTTP/2 need not remember it for the next.
+            request_id.set_sensitive(true);
             response.metadata_mut().insert(X_TC_REQUEST_ID, request_id);
         }
         tell_provenance(context, response.metadata_mut());

@@ -21,6 +21,7 @@ mod transport;
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tracing::Instrument;
 
 use self::{answers::Answers, attempts::Attempts, error_code::Class};
 pub use self::{
@@ -129,9 +130,11 @@ impl Client {
     pub async fn call(&self, call: &Call, context: &Arc<Context>) -> Result<Reply, Error> {
         let ask = {
             let (attempts, call) = (Arc::clone(&self.attempts), call.clone());
+            let caller = Arc::clone(context);
             move |context: Arc<Context>| {
                 let (attempts, call) = (Arc::clone(&attempts), call.clone());
-                async move { attempts.run(&call, &context).await }
+                let attempts = async move { attempts.run(&call, &context).await };
+                attempts.instrument(caller.span())
             }
         };
         self.answers.answer(call, context, ask).await

@@ -12,11 +12,11 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response, uri::PathAndQuery};
 use sha2::Sha256;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
-use tracing::{Level, Span};
+use tracing::Level;
 
 use super::peer::Peer;
 use crate::{
@@ -67,24 +67,16 @@ impl AccessLog {
     pub(super) fn open<B>(
         self: Arc<Self>,
         request: &Request<B>,
-        request_id: &HeaderValue,
         peer: &Peer,
         context: &Arc<Context>,
         arrival: Instant,
     ) -> Line {
-        let rpc = request.uri().path().trim_start_matches('/');
-        let rpc = rpc[..rpc.floor_char_boundary(MAX_RPC)].to_owned();
-        let request_id = request_id.to_str().unwrap_or_default().to_owned();
-        let span = tracing::info_span!("call", request_id);
-        let context = Arc::clone(context);
         Line {
             log: self,
-            rpc,
-            request_id,
+            path: request.uri().path_and_query().cloned(),
             peer: peer.address,
-            context,
+            context: Arc::clone(context),
             arrival,
-            span,
             is_open: true,
         }
     }
@@ -141,21 +133,14 @@ impl fmt::Debug for AccessLog {
 /// The line of one call.
 pub(super) struct Line {
     log: Arc<AccessLog>,
-    rpc: String,
-    request_id: String,
+    path: Option<PathAndQuery>,
     peer: SocketAddr,
     context: Arc<Context>,
     arrival: Instant,
-    span: Span,
     is_open: bool,
 }
 
 impl Line {
-    /// Returns the span that everything done for the call belongs to.
-    pub(super) fn span(&self) -> Span {
-        self.span.clone()
-    }
-
     /// Writes the line of a call that was answered.
     pub(super) fn close(mut self, response: &Response<Body>) {
         self.is_open = false;
@@ -177,15 +162,16 @@ impl Line {
     fn write(&self, code: Code, upstream_id: &str, error: &str, cause: Option<&dyn Error>) {
         let duration = self.arrival.elapsed();
         let provenance = self.context.provenance();
+        let request_id = self.context.request_id();
         macro_rules! write_at {
             ($level:ident) => {
                 tracing::event!(
                     parent: None,
                     Level::$level,
-                    rpc = self.rpc,
+                    rpc = self.rpc(),
                     code = code::name(code),
                     duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
-                    request_id = self.request_id,
+                    request_id = request_id.and_then(|id| id.to_str().ok()),
                     peer.address = %self.peer,
                     caller = %self.context.identity(),
                     // Hashed only if the line is written.
@@ -205,6 +191,13 @@ impl Line {
             Level::INFO => write_at!(INFO),
             _ => write_at!(DEBUG),
         }
+    }
+
+    /// Returns the name of the method, as far as it is logged.
+    fn rpc(&self) -> &str {
+        let path = self.path.as_ref().map_or("", PathAndQuery::path);
+        let rpc = path.trim_start_matches('/');
+        &rpc[..rpc.floor_char_boundary(MAX_RPC)]
     }
 }
 

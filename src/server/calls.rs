@@ -1,7 +1,14 @@
 //! What every call passes on its way in and out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
+use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
@@ -9,16 +16,15 @@ use http::{
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::{Code, Status, body::Body, service::Routes};
-use tower::ServiceExt;
-use tracing::Instrument;
+use tonic::{Code, Status, body::Body};
 
 use super::{
     access_log::AccessLog,
     admission::Admission,
     callers::{self, Caller, Callers},
     metadata,
-    peer::Peer,
+    peer::{InProgress, Peer},
+    routes::Routes,
 };
 use crate::{config, context::Context, deadline::Deadline, service::Failure};
 
@@ -42,7 +48,7 @@ const HEALTH: [&str; 2] = [
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Answers calls, whichever service they are for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Calls {
     routes: Routes,
     callers: Callers,
@@ -74,9 +80,29 @@ impl Calls {
     }
 
     /// Answers one call of a peer.
-    pub(super) async fn answer(self, request: Request<Incoming>, peer: &Peer) -> Response<Body> {
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> Response<impl http_body::Body<Data = Bytes, Error = Status> + use<>> {
+        let (response, in_progress) = self.answered(request, peer).await;
+        // In progress until it is sent, which is when it is dropped.
+        response.map(|body| {
+            body.map_frame(move |frame| {
+                let _ = &in_progress;
+                frame
+            })
+        })
+    }
+
+    /// Answers, and returns what counts the call as one in progress, unless it is not to be counted.
+    async fn answered(
+        &self,
+        request: Request<Incoming>,
+        peer: &Peer,
+    ) -> (Response<Body>, Option<InProgress>) {
         if let Some(refusal) = refusal_of_protocol(&request) {
-            return refusal;
+            return (refusal, None);
         }
         let arrival = Instant::now();
         let deadline = Deadline::new(
@@ -93,36 +119,31 @@ impl Calls {
         if metadata::is_no_cache(request.headers()) {
             context = context.uncached();
         }
+        context = context.named(metadata::request_id(request.headers()));
         let context = Arc::new(context);
         let refusal = caller.refusal;
 
         if AUXILIARY.contains(&request.uri().path()) {
             let mut response = self.admitted(request, refusal, &context).await;
             complete(&mut response, &context, Some(Code::NotFound));
-            return response;
+            return (response, None);
         }
 
-        let request_id = metadata::request_id(request.headers());
         let access_log = Arc::clone(&self.access_log);
-        let line = access_log.open(&request, &request_id, peer, &context, arrival);
+        let line = access_log.open(&request, peer, &context, arrival);
         let in_progress = peer.call();
 
-        let mut response = self
-            .admitted(request, refusal, &context)
-            .instrument(line.span())
-            .await;
+        let mut response = self.admitted(request, refusal, &context).await;
         complete(&mut response, &context, None);
-        response
-            .headers_mut()
-            .insert(metadata::X_REQUEST_ID, request_id);
+        if let Some(mut request_id) = context.request_id().cloned() {
+            // No secret, but different in each answer: among the headers that HTTP/2 remembers on a
+            // connection it would take the place of all others, and be looked for in vain.
+            request_id.set_sensitive(true);
+            let headers = response.headers_mut();
+            headers.insert(metadata::X_REQUEST_ID, request_id);
+        }
         line.close(&response);
-        // In progress until it is sent, which is when it is dropped.
-        response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _ = &in_progress;
-                frame
-            }))
-        })
+        (response, Some(in_progress))
     }
 
     /// Tells whose a call is. Of those for the health nothing is asked.
@@ -140,7 +161,7 @@ impl Calls {
     /// Answers a call that may be made and for which there is room, and refuses another before
     /// anything is read of it.
     async fn admitted(
-        self,
+        &self,
         request: Request<Incoming>,
         refusal: Option<Failure>,
         context: &Arc<Context>,
@@ -162,7 +183,7 @@ impl Calls {
 
     /// Answers by the deadline. What is under way for the call by then is dropped, which ends it.
     async fn bounded(
-        self,
+        &self,
         mut request: Request<Incoming>,
         context: &Arc<Context>,
     ) -> Response<Body> {
@@ -171,7 +192,12 @@ impl Calls {
         let answer = async {
             // A timeout looks at the clock only after its future has begun to work.
             if deadline.at() > Instant::now() {
-                timeout_at(deadline.at(), self.routed(request)).await.ok()
+                let mut answer = pin!(self.routes.answer(request));
+                match poll_fn(|task| Poll::Ready(answer.as_mut().poll(task))).await {
+                    // As whatever is answered from memory is: it needs no timer.
+                    Poll::Ready(response) => Some(response),
+                    Poll::Pending => timeout_at(deadline.at(), answer).await.ok(),
+                }
             } else {
                 None
             }
@@ -180,13 +206,6 @@ impl Calls {
             let failure = Failure::of_expiry(deadline, context.has_subject());
             failure.into_status(context).into_http()
         })
-    }
-
-    async fn routed(self, request: Request<Incoming>) -> Response<Body> {
-        match self.routes.oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -78,7 +79,7 @@ type Stopping = watch::Receiver<()>;
 pub(super) async fn serve_http2(
     listener: TcpListener,
     handshake: Handshake,
-    calls: Calls,
+    calls: Arc<Calls>,
     bounds: config::Connections,
     stopping: Stopping,
 ) {
@@ -94,7 +95,7 @@ pub(super) async fn serve_http2(
     let stop = async move { drop(stop.changed().await) };
     let max_age = MaxAge::new(bounds.max_age);
     accept(listener, bounds.max_connections, stop, |stream, address| {
-        let (handshake, calls) = (handshake.clone(), calls.clone());
+        let (handshake, calls) = (handshake.clone(), Arc::clone(&calls));
         let (http2, mut stopping) = (http2.clone(), stopping.clone());
         async move {
             let served = async {
@@ -117,7 +118,7 @@ pub(super) async fn serve_http2(
 async fn serve_calls(
     stream: Box<dyn Stream>,
     peer: &Peer,
-    calls: Calls,
+    calls: Arc<Calls>,
     http2: &http2::Builder<TokioExecutor>,
     max_age: MaxAge,
     mut stopping: Stopping,
@@ -125,9 +126,9 @@ async fn serve_calls(
     // All calls are answered by then, and whoever does not read the answers has had time to.
     let longest = calls.max_call_time() + UNREAD_TIMEOUT;
     let service = {
-        let peer = peer.clone();
+        let peer = Arc::new(peer.clone());
         service_fn(move |request| {
-            let (calls, peer) = (calls.clone(), peer.clone());
+            let (calls, peer) = (Arc::clone(&calls), Arc::clone(&peer));
             async move { Ok::<_, Infallible>(calls.answer(request, &peer).await) }
         })
     };

@@ -15,17 +15,22 @@ use crate::deadline;
 /// The header by which callers and operators name a call.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =
+    HeaderName::from_static("grpc-previous-rpc-attempts");
+const X_ENVOY_ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+
 /// Returns how long the caller waits.
 pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    deadline::parse_grpc_timeout(headers.get("grpc-timeout")?.to_str().ok()?)
+    deadline::parse_grpc_timeout(headers.get(GRPC_TIMEOUT)?.to_str().ok()?)
 }
 
 /// Tells whether a client that counts its attempts from 0, or an Envoy that counts them from 1, has
 /// made this call before.
 pub fn is_repetition(headers: &HeaderMap) -> bool {
-    let count = |name| headers.get(name)?.to_str().ok()?.parse::<u32>().ok();
-    count("grpc-previous-rpc-attempts").is_some_and(|attempts| attempts > 0)
-        || count("x-envoy-attempt-count").is_some_and(|attempts| attempts > 1)
+    let count = |name: HeaderName| headers.get(name)?.to_str().ok()?.parse::<u32>().ok();
+    count(GRPC_PREVIOUS_RPC_ATTEMPTS).is_some_and(|attempts| attempts > 0)
+        || count(X_ENVOY_ATTEMPT_COUNT).is_some_and(|attempts| attempts > 1)
 }
 
 /// Tells whether the caller wants an answer that comes from upstream, and was made for it alone.

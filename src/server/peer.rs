@@ -1,8 +1,15 @@
 //! The other end of a connection, and what it has in progress.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::callers::Shown;
 
@@ -13,7 +20,13 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// What it has shown of itself.
     pub(super) shown: Shown,
-    calls: Arc<watch::Sender<usize>>,
+    calls: Arc<Calls>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    in_progress: AtomicUsize,
+    idle: Notify,
 }
 
 impl Peer {
@@ -28,28 +41,37 @@ impl Peer {
 
     /// Counts a call as in progress until the value is dropped.
     pub(super) fn call(&self) -> InProgress {
-        self.calls.send_modify(|calls| *calls += 1);
+        self.calls.in_progress.fetch_add(1, Ordering::Relaxed);
         InProgress(Arc::clone(&self.calls))
     }
 
     /// Tells whether no call is in progress.
     pub(super) fn is_idle(&self) -> bool {
-        *self.calls.borrow() == 0
+        self.calls.in_progress.load(Ordering::Acquire) == 0
     }
 
     /// Waits until no call is in progress.
     pub(super) async fn idle(&self) {
-        // It fails only without a sender, of which this value holds one.
-        let _ = self.calls.subscribe().wait_for(|calls| *calls == 0).await;
+        loop {
+            // Listens before it looks, so that nothing ends unnoticed in between.
+            let mut idle = pin!(self.calls.idle.notified());
+            idle.as_mut().enable();
+            if self.is_idle() {
+                return;
+            }
+            idle.await;
+        }
     }
 }
 
 /// A call in progress.
 #[derive(Debug)]
-pub(super) struct InProgress(Arc<watch::Sender<usize>>);
+pub(super) struct InProgress(Arc<Calls>);
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.send_modify(|calls| *calls -= 1);
+        if self.0.in_progress.fetch_sub(1, Ordering::Release) == 1 {
+            self.0.idle.notify_waiters();
+        }
     }
 }

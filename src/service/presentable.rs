@@ -3,6 +3,8 @@
 //! Upstream may repeat what it was sent, at any length and in any script. What leaves the service
 //! holds no id, fits into an error's 2 KiB, and into headers where it must.
 
+use std::borrow::Cow;
+
 use crate::{context::Subject, upstream::Refusal};
 
 /// The longest code, message and id of a call, in bytes. Documented codes have up to 66, ids 36.
@@ -15,15 +17,18 @@ pub(super) fn refusal(refusal: &Refusal, subject: &Subject) -> Refusal {
     Refusal {
         code: token(&subject.redact(&refusal.code), MAX_CODE),
         message: bounded(&subject.redact(&refusal.message), MAX_MESSAGE).to_owned(),
-        request_id: request_id(&refusal.request_id),
+        request_id: request_id(&refusal.request_id).into_owned(),
         server_time: refusal.server_time,
         retry_after: refusal.retry_after,
     }
 }
 
 /// Returns upstream's id of a call in the form of a header.
-pub(super) fn request_id(id: &str) -> String {
-    token(id, MAX_REQUEST_ID)
+pub(super) fn request_id(id: &str) -> Cow<'_, str> {
+    if id.len() <= MAX_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return id.into();
+    }
+    token(id, MAX_REQUEST_ID).into()
 }
 
 /// Returns `text` with a question mark for all that is not visible ASCII.

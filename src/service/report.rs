@@ -80,7 +80,7 @@ impl Report {
 
     /// Names the upstream call that the error is about.
     pub(super) fn of_call(mut self, request_id: &str) -> Self {
-        self.request_id = presentable::request_id(request_id);
+        self.request_id = presentable::request_id(request_id).into_owned();
         self
     }
 

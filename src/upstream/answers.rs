@@ -187,7 +187,7 @@ impl Answers {
 
     /// Asks upstream in the background, in the turn of whoever calls, unless that is being done or
     /// has failed a moment ago.
-    fn renew<A, F>(&self, key: &Key, call: &Call, identity: &Identity, kept: &Arc<Kept>, ask: A)
+    fn renew<A, F>(&self, key: &Key, call: &Call, identity: &Identity, kept: &Kept, ask: A)
     where
         A: Fn(Arc<Context>) -> F + Send + 'static,
         F: Future<Output = Result<Reply, Error>> + Send + 'static,
@@ -202,7 +202,7 @@ impl Answers {
         };
         self.flights.depart(key, of_flight, |context| {
             let outcome = self.keeping(key, call, ask)(context);
-            let kept = Arc::clone(kept);
+            let kept = kept.clone();
             async move {
                 let outcome = outcome.await;
                 // Of no consequence if it was renewed, since then another is kept.

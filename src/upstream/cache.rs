@@ -25,13 +25,13 @@ use super::{
 };
 use crate::config;
 
-/// What an entry takes beside its key and its answer, in bytes, in the library and lost to the
+/// What an entry takes beside the bytes of its answer, in the library, for its key, and lost to the
 /// allocator: as the memory of a process shows that keeps many.
-const OVERHEAD: usize = 480;
+const OVERHEAD: usize = 400;
 
 /// Answers by their calls, the most useful ones if there is no room for all.
 pub(super) struct Cache {
-    entries: moka::sync::Cache<Key, Arc<Kept>>,
+    entries: moka::sync::Cache<Key, Kept>,
     evictions: Arc<AtomicU64>,
     lifetimes: Lifetimes,
 }
@@ -44,9 +44,7 @@ impl Cache {
         let counter = Arc::clone(&evictions);
         let entries = moka::sync::Cache::builder()
             .max_capacity(settings.max_bytes)
-            .weigher(|key: &Key, kept: &Arc<Kept>| weight(key, kept))
-            // Frees memory, and decides nothing.
-            .time_to_live(lifetimes.longest())
+            .weigher(|_, kept| weight(kept))
             .eviction_listener(move |_, _, cause| {
                 if cause == moka::notification::RemovalCause::Size {
                     counter.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +59,10 @@ impl Cache {
     }
 
     /// Returns what is kept for a call, however old.
-    pub(super) fn find(&self, key: &Key) -> Option<Arc<Kept>> {
+    ///
+    /// What is too old to be of use takes room until it is replaced, or makes room for others: to let
+    /// the library look after it would take more room than that, in every entry.
+    pub(super) fn find(&self, key: &Key) -> Option<Kept> {
         self.entries.get(key)
     }
 
@@ -93,7 +94,7 @@ impl Cache {
             Err(_) => return false,
         };
         // Even if it will never be given again, it takes the place of what is no longer so.
-        self.entries.insert(key.clone(), Arc::new(kept));
+        self.entries.insert(key.clone(), kept);
         true
     }
 
@@ -115,9 +116,8 @@ impl fmt::Debug for Cache {
     }
 }
 
-fn weight(key: &Key, kept: &Kept) -> u32 {
-    let bytes = OVERHEAD + key.size() + kept.size();
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+fn weight(kept: &Kept) -> u32 {
+    u32::try_from(OVERHEAD + kept.size()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

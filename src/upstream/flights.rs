@@ -10,7 +10,6 @@ use std::{
 };
 
 use tokio::{sync::watch, task::AbortHandle, time::timeout_at};
-use tracing::{Instrument, Span};
 
 use super::{Error, Reply, cache::Key};
 use crate::context::Context;
@@ -175,18 +174,15 @@ impl Flight {
             flight: Arc::clone(self),
         };
         let deadline = self.context.deadline().at();
-        let task = tokio::spawn(
-            async move {
-                let landing = match timeout_at(deadline, call).await {
-                    Ok(outcome) => Landing::Answered(outcome),
-                    Err(_) => Landing::Expired,
-                };
-                // First, so that nobody who calls from now on waits for what has ended.
-                drop(runway);
-                let _ = landed.send(Some(landing));
-            }
-            .instrument(Span::current()),
-        );
+        let task = tokio::spawn(async move {
+            let landing = match timeout_at(deadline, call).await {
+                Ok(outcome) => Landing::Answered(outcome),
+                Err(_) => Landing::Expired,
+            };
+            // First, so that nobody who calls from now on waits for what has ended.
+            drop(runway);
+            let _ = landed.send(Some(landing));
+        });
         let _ = self.task.set(task.abort_handle());
     }
 

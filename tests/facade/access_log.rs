@@ -98,6 +98,28 @@ async fn a_caller_that_goes_away_leaves_a_line() {
 }
 
 #[tokio::test]
+async fn what_is_done_upstream_for_a_call_is_logged_under_its_name_shared_or_not() {
+    let fixtures = fixtures(&[r#"refuse = { code = "FailedOperation.ServerError" }"#]);
+    let path = fixtures.path().to_str().unwrap();
+
+    for flags in [&[][..], &["--share-calls"]] {
+        let flags = [&["--emulate", "--fixtures", path][..], flags].concat();
+        let (mut program, addresses) =
+            Program::serve(&flags, &[("IAI_FACADE_LOG_LEVEL", "debug")]).await;
+        let mut request = tonic::Request::new(group("aaa"));
+        request
+            .metadata_mut()
+            .insert("x-request-id", "a-name".parse().unwrap());
+        let answered = client(addresses.grpc).get_group_info(request).await;
+
+        let line = program.line("an attempt failed").await;
+        assert_eq!(line["span"]["request_id"], "a-name");
+        assert_eq!(line["span"]["name"], "call");
+        drop(answered);
+    }
+}
+
+#[tokio::test]
 async fn slow_calls_and_a_share_of_the_others_are_logged() {
     let cases: [(&[&str], u64); 3] = [
         (&["--emulate", "--log-slow", "0s"], 8),

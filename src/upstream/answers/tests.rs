@@ -1,6 +1,7 @@
 //! Calls, answers, failures and departures in any order, and the passing of time between them.
 
 mod model;
+mod state;
 mod upstream;
 mod world;
 

@@ -1,6 +1,7 @@
 //! One answer, in as little room as it needs.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -8,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use triomphe::ThinArc;
 
 use super::super::{Error, Refusal, Reply};
 
@@ -15,10 +17,13 @@ use super::super::{Error, Refusal, Reply};
 /// with every call.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What upstream answered to a call, and when.
+/// What upstream answered to a call, and when: in one piece of memory, and cheap to clone.
 ///
 /// `Debug` shows nothing of the answer.
-pub(in crate::upstream) struct Kept {
+#[derive(Clone)]
+pub(in crate::upstream) struct Kept(ThinArc<Head, u8>);
+
+struct Head {
     received_at: Instant,
     /// Until how long after it was received no renewal is tried, in milliseconds.
     pause_ends: AtomicU32,
@@ -28,10 +33,9 @@ pub(in crate::upstream) struct Kept {
 
 enum Content {
     Refused(Box<Refusal>),
+    /// The bytes are the body, and the id of the call behind it unless the body has it: exactly what
+    /// is needed of the buffer that both were received in.
     Replied {
-        /// The body, and the id of the call behind it unless the body has it: exactly what is needed
-        /// of the buffer that both were received in.
-        bytes: Box<[u8]>,
         body_length: u32,
         id_start: u32,
         id_length: u32,
@@ -45,39 +49,44 @@ impl Kept {
         let body = reply.body.as_ref();
         let is_id = |part: &[u8]| part == id;
         let (bytes, id_start) = match body.windows(id.len().max(1)).rposition(is_id) {
-            Some(start) => (body.into(), start),
-            None => ([body, id].concat().into(), body.len()),
+            Some(start) => (Cow::Borrowed(body), start),
+            None => (Cow::Owned([body, id].concat()), body.len()),
         };
         // No answer has more than 64 MiB, and its id is a part of it.
         let content = Content::Replied {
-            bytes,
             body_length: body.len() as u32,
             id_start: id_start as u32,
             id_length: id.len() as u32,
         };
-        Self::new(content, is_negative, now)
+        Self::new(content, &bytes, is_negative, now)
     }
 
     /// Returns a refusal to be kept, which says that there is no such thing.
     pub(super) fn refusal(refusal: &Refusal, now: Instant) -> Self {
-        Self::new(Content::Refused(Box::new(refusal.clone())), true, now)
+        let content = Content::Refused(Box::new(refusal.clone()));
+        Self::new(content, &[], true, now)
     }
 
-    fn new(content: Content, is_negative: bool, now: Instant) -> Self {
-        Self {
+    fn new(content: Content, bytes: &[u8], is_negative: bool, now: Instant) -> Self {
+        let head = Head {
             received_at: now,
             pause_ends: AtomicU32::new(0),
             is_negative,
             content,
-        }
+        };
+        Self(ThinArc::from_header_and_slice(head, bytes))
+    }
+
+    fn head(&self) -> &Head {
+        &self.0.header.header
     }
 
     /// Returns what upstream answered.
     pub(in crate::upstream) fn outcome(&self) -> Result<Reply, Error> {
-        match &self.content {
+        let bytes = &self.0.slice;
+        match &self.head().content {
             Content::Refused(refusal) => Err(Error::Refused(Refusal::clone(refusal))),
             Content::Replied {
-                bytes,
                 body_length,
                 id_start,
                 id_length,
@@ -95,17 +104,18 @@ impl Kept {
 
     /// Tells whether the answer is that there is no such thing.
     pub(super) fn is_negative(&self) -> bool {
-        self.is_negative
+        self.head().is_negative
     }
 
     /// Returns how long ago it was received.
     pub(in crate::upstream) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.received_at)
+        now.saturating_duration_since(self.head().received_at)
     }
 
     /// Tells whether a renewal may be tried.
     pub(in crate::upstream) fn is_renewable(&self, now: Instant) -> bool {
-        let pause_ends = Duration::from_millis(self.pause_ends.load(Ordering::Relaxed).into());
+        let pause_ends =
+            Duration::from_millis(self.head().pause_ends.load(Ordering::Relaxed).into());
         self.age(now) >= pause_ends
     }
 
@@ -113,19 +123,18 @@ impl Kept {
     pub(in crate::upstream) fn postpone(&self, now: Instant) {
         // Two days of milliseconds, which is the longest that anything is kept, are far below it.
         let until = u32::try_from((self.age(now) + PAUSE).as_millis()).unwrap_or(u32::MAX);
-        self.pause_ends.store(until, Ordering::Relaxed);
+        self.head().pause_ends.store(until, Ordering::Relaxed);
     }
 
-    /// Returns how many bytes its parts have.
+    /// Returns how many bytes it has beside those that each has.
     pub(super) fn size(&self) -> usize {
-        let content = match &self.content {
+        match &self.head().content {
             Content::Refused(refusal) => {
                 let texts = [&refusal.code, &refusal.message, &refusal.request_id];
                 size_of::<Refusal>() + texts.map(String::len).iter().sum::<usize>()
             }
-            Content::Replied { bytes, .. } => bytes.len(),
-        };
-        size_of::<Self>() + content
+            Content::Replied { .. } => self.0.slice.len(),
+        }
     }
 }
 

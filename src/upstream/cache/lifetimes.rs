@@ -40,11 +40,6 @@ impl Lifetimes {
         })
     }
 
-    /// Returns for how long anything can be of use.
-    pub(super) fn longest(&self) -> Duration {
-        self.ttl + self.stale_while_revalidate.max(self.stale_if_error)
-    }
-
     /// Tells for what something of an age is good enough.
     ///
     /// That there is no such thing is never given when stale: it may have been made since.
@@ -100,7 +95,6 @@ mod tests {
             let age = Duration::from_millis(age);
             assert_eq!(lifetimes.freshness(false, age), expected, "{age:?}");
         }
-        assert_eq!(lifetimes.longest(), Duration::from_secs(30));
     }
 
     #[test]

@@ -44,15 +44,14 @@ fn fill(cache: &Cache, number: u32) {
 }
 
 #[tokio::test]
-async fn of_a_hundred_thousand_answers_of_the_documented_size_most_fit_into_64_mib() {
+async fn a_hundred_thousand_answers_of_the_documented_size_fit_into_64_mib() {
     let cache = cache(64 << 20);
 
     fill(&cache, 100_000);
 
     let (entries, bytes) = cache.size();
     assert!(bytes <= 64 << 20, "{bytes} bytes");
-    assert!(entries >= 75_000, "{entries} entries");
-    assert_eq!(entries + cache.evictions(), 100_000);
+    assert_eq!((entries, cache.evictions()), (100_000, 0));
 }
 
 #[tokio::test]
@@ -63,7 +62,7 @@ async fn no_more_is_kept_than_is_allowed() {
 
     let (entries, bytes) = cache.size();
     assert!(bytes <= 1 << 20, "{bytes} bytes");
-    assert!((1_000..1_500).contains(&entries), "{entries} entries");
+    assert!((1_500..1_700).contains(&entries), "{entries} entries");
     assert_eq!(entries + cache.evictions(), 10_000);
 }
 

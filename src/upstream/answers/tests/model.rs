@@ -2,80 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::Answer;
+use super::{
+    Answer,
+    state::{Asked, Caller, End, Entry, Key, Kind, Time, is_negative},
+};
 use crate::{config, context::Origin};
-
-/// Tenths of a second since the beginning.
-pub(super) type Time = u64;
 
 /// The longest time that a renewal may take.
 pub(super) const MAX_CALL_TIME: Time = 100;
 
 /// How long no renewal is tried after one that failed.
 const PAUSE: Time = 10;
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Key {
-    pub(super) is_other_account: bool,
-    pub(super) id: u8,
-}
-
-/// How a call ended for its caller.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum End {
-    Late,
-    Told {
-        /// `None` if it is as well a miss as it is shared: one of those whose flight ended by its
-        /// deadline begins another, whichever comes first.
-        origin: Option<Origin>,
-        age: Time,
-        answer: Answer,
-        /// The call upstream that brought it.
-        number: usize,
-    },
-}
-
-/// A call upstream under way.
-#[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) number: usize,
-    pub(super) key: Key,
-    /// Its deadline, or those of all who may have begun it.
-    pub(super) deadlines: Vec<Time>,
-    pub(super) kind: Kind,
-    waiters: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
-    /// For one call, and is kept or not.
-    Own { is_kept: bool },
-    /// For the entry with this number.
-    Renewal(usize),
-    /// For whoever makes the call.
-    Shared,
-}
-
-#[derive(Debug)]
-struct Caller {
-    key: Key,
-    deadline: Time,
-    /// When it gives up waiting for anything better than an old answer.
-    last_moment: Option<Time>,
-    falls_back: bool,
-    origin: Option<Origin>,
-    end: Option<End>,
-    has_left: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    number: usize,
-    answer: Answer,
-    received: Time,
-    pause_ends: Time,
-}
 
 #[derive(Debug)]
 pub(super) struct Model {
@@ -370,28 +307,4 @@ impl Model {
         let age = self.now - entry.received;
         !is_negative(entry.answer) && self.ttl <= age && age < self.ttl + window
     }
-}
-
-impl Asked {
-    fn is_flight(&self) -> bool {
-        !matches!(self.kind, Kind::Own { .. })
-    }
-
-    /// Returns when the call ends by itself.
-    fn deadline(&self) -> Option<Time> {
-        match self.kind {
-            Kind::Own { .. } => None,
-            Kind::Renewal(_) | Kind::Shared => self.deadlines.first().copied(),
-        }
-    }
-}
-
-impl Caller {
-    fn is_waiting(&self) -> bool {
-        self.end.is_none() && !self.has_left
-    }
-}
-
-fn is_negative(answer: Answer) -> bool {
-    matches!(answer, Answer::NotFound | Answer::UnknownPerson)
 }

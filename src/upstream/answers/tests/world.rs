@@ -19,7 +19,8 @@ use tokio::{
 use super::{
     super::Answers,
     Step,
-    model::{End, Key, MAX_CALL_TIME, Model, Time},
+    model::{MAX_CALL_TIME, Model},
+    state::{End, Key, Time},
     upstream::{Outcome, meaning, outcome, read},
 };
 use crate::{
