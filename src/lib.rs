@@ -17,9 +17,9 @@
 //! [`upstream`] to each other, which know nothing of one another. Some rooms are leaves, which others
 //! look into: [`chain`], [`clock`], [`code`], [`config`], [`context`], [`deadline`],
 //! [`encryption`], [`identity`], [`json`], [`proto`], [`telemetry`], [`tokens`], [`trust`],
-//! [`watched_files`].
-//! The [`emulator`] uses no other room: it is a second reading of the vendor's documentation. Two
-//! commands stand on the other side of the wire: [`call`] and [`probe`], which share [`client`].
+//! [`watched_files`]. The [`emulator`] uses no other room: it is a second reading of the vendor's
+//! documentation. Two commands stand on the other side of the wire: [`call`] and [`probe`], which
+//! share [`client`].
 //!
 //! # The way of one call
 //!
