@@ -82,14 +82,13 @@ impl Attempts {
         let mut is_mended = false;
         let mut last: Option<Error> = None;
         loop {
-            match self.admit(context).await {
-                Ok(()) => {}
+            if let Err(refusal) = self.admit(context).await {
                 // A call that was made fails with what became of it.
-                Err(Error::RateLimited { wait }) if last.is_some() => {
-                    let last = last.map(|error| error.with_retry_after(wait));
-                    return Err(last.unwrap_or(Error::RateLimited { wait }));
-                }
-                Err(error) => return Err(last.unwrap_or(error)),
+                return Err(match (last, refusal) {
+                    (Some(last), Error::RateLimited { wait }) => last.with_retry_after(wait),
+                    (Some(last), _) => last,
+                    (None, refusal) => refusal,
+                });
             }
             let credential = self.credentials.current().await?;
             context.count_attempt();
