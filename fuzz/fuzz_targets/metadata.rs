@@ -46,7 +46,11 @@ fuzz_target!(|data: &[u8]| {
     let mut directives = headers.get_all("cache-control").into_iter();
     if directives.any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache")) {
         assert!(is_no_cache(&headers));
-    } else if !data.to_ascii_lowercase().windows(8).any(|word| word == b"no-cache") {
+    } else if !data
+        .to_ascii_lowercase()
+        .windows(8)
+        .any(|word| word == b"no-cache")
+    {
         assert!(!is_no_cache(&headers));
     }
 
