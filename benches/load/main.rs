@@ -66,7 +66,7 @@ async fn main() -> ExitCode {
         let report: Report = match name {
             "rate" => quota::rate(is_short).await,
             "adaptive" => quota::adaptive(is_short).await,
-            "replicas" => quota::replicas(is_short).await,
+            "replicas" => quota::replicas().await,
             "changes" => quota::changes(is_short).await,
             "circuit" => circuit::run(is_short).await,
             "abandoned" => abandoned::run(is_short).await,

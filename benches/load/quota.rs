@@ -99,12 +99,13 @@ pub(crate) async fn adaptive(is_short: bool) -> Report {
 }
 
 /// Three replicas that do not know of each other find out what each may have.
-pub(crate) async fn replicas(is_short: bool) -> Report {
+pub(crate) async fn replicas() -> Report {
     let emulator = upstream::start().await;
     emulator.limit_rate(Some(LIMIT));
     let replicas = [(); 3].map(|()| Replica::start(&emulator.endpoint(), &[]));
 
-    let duration = duration(is_short);
+    // Their shares swing for some seconds at a time: in 15 s one may have less.
+    let duration = duration(false);
     let callers = crowd(&replicas.iter().collect::<Vec<_>>(), DEMAND);
     let running = callers::run(callers, SETTLING + duration);
     let (outcomes, (used, throttled)) =
