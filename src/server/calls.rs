@@ -44,7 +44,7 @@ const HEALTH: [&str; 2] = [
     "/grpc.health.v1.Health/Watch",
 ];
 
-/// How long the message of a call that is refused may take to arrive.
+/// How long the message of what is refused may take to arrive.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Answers calls, whichever service they are for.
@@ -102,6 +102,7 @@ impl Calls {
         peer: &Peer,
     ) -> (Response<Body>, Option<InProgress>) {
         if let Some(refusal) = refusal_of_protocol(&request) {
+            discard(request.into_body()).await;
             return (refusal, None);
         }
         let arrival = Instant::now();
