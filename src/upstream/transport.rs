@@ -9,10 +9,10 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, RETRY_AFTER},
 };
-use reqwest::{Response, Url};
+use reqwest::{Request, Response, Url};
 use time::UtcDateTime;
 
 use super::{
@@ -91,6 +91,8 @@ impl Transport {
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
             .redirect(reqwest::redirect::Policy::none())
+            // Attempts are counted, and paid for out of the quota: none is made behind our back.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .tls_backend_preconfigured(trust::client_config(&settings.endpoint, settings)?);
         if !settings.use_proxy {
             http = http.no_proxy();
@@ -120,12 +122,12 @@ impl Transport {
         call: &Call,
         credential: &Arc<Credential>,
     ) -> Result<Reply, Error> {
+        let mut request = Request::new(Method::POST, self.url.clone());
+        *request.headers_mut() = self.signed_headers(call, credential);
+        *request.body_mut() = Some(call.parameters.clone().into());
         let response = self
             .http
-            .post(self.url.clone())
-            .headers(self.signed_headers(call, credential))
-            .body(call.parameters.clone())
-            .send()
+            .execute(request)
             .await
             .map_err(failure::of_exchange)?;
 
