@@ -174,7 +174,7 @@ impl Calls {
             None => self.admission.admit().map(Some).ok_or(Failure::Overloaded),
         };
         match place {
-            Ok(_place) => self.bounded(request, context).await,
+            Ok(_place) => Box::pin(self.bounded(request, context)).await,
             Err(failure) => {
                 discard(request.into_body()).await;
                 failure.into_status(context).into_http()
