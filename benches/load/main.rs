@@ -13,6 +13,7 @@
 mod abandoned;
 mod callers;
 mod circuit;
+mod crowd;
 mod hit;
 mod leverage;
 mod memory;
@@ -21,14 +22,21 @@ mod quota;
 mod replica;
 mod report;
 mod soak;
+mod swarm;
 mod upstream;
 
 use std::{env, process::ExitCode};
 
+use mimalloc::MiMalloc;
+
 use self::report::Report;
 
+/// As in the program, so that what is compared with it differs in nothing else.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 /// The names of the scenarios, in the order in which they run.
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 12] = [
     "rate",
     "adaptive",
     "replicas",
@@ -39,6 +47,7 @@ const SCENARIOS: [&str; 11] = [
     "memory",
     "hit",
     "overload",
+    "crowd",
     "soak",
 ];
 
@@ -73,6 +82,7 @@ async fn main() -> ExitCode {
             "leverage" => leverage::run(is_short).await,
             "memory" => memory::run(is_short).await,
             "hit" => hit::run(is_short).await,
+            "crowd" => crowd::run(is_short).await,
             "overload" => overload::run(is_short).await,
             "soak" => soak::run(is_short).await,
             _ => {

@@ -1,7 +1,7 @@
 //! The program as it is deployed: a process of its own.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read},
     net::SocketAddr,
     process::{Child, Command, Stdio},
     thread,
@@ -32,15 +32,17 @@ impl Replica {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut log = BufReader::new(process.stderr.take().unwrap());
         let address = log
+            .by_ref()
+            .lines()
             .find_map(|line| {
                 let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
                 line["grpc.address"].as_str().map(str::to_owned)
             })
             .unwrap();
         // A log that nobody reads would stop the program.
-        thread::spawn(move || log.for_each(drop));
+        thread::spawn(move || io::copy(&mut log, &mut io::sink()));
         Self {
             process,
             address: address.parse().unwrap(),
