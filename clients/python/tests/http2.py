@@ -90,11 +90,14 @@ class Peer:
         """Sends `chunk` again and again, and reads nothing, until it has sent `most` bytes, or the
         other end takes no more. Returns how many bytes it took."""
         sent = 0
+        unsent = memoryview(chunk)
         until = time.monotonic() + seconds
         self.socket.settimeout(1)
         try:
             while sent < most and time.monotonic() < until:
-                sent += self.socket.send(chunk)
+                took = self.socket.send(unsent)
+                sent += took
+                unsent = unsent[took:] or memoryview(chunk)
         except (TimeoutError, ConnectionError):
             pass
         self.socket.settimeout(PATIENCE)
@@ -128,6 +131,16 @@ class Peer:
             if frame.stream_id == stream and answer:
                 return answer
         raise AssertionError(f"the connection has ended before stream {stream} was answered")
+
+    def refusal(self, stream):
+        """Reads until a call is answered, or it or the connection is ended. Returns the status of the
+        answer, or the code of the end."""
+        while (frame := self.frame()) is not None:
+            if isinstance(frame, HeadersFrame) and frame.stream_id == stream:
+                return "status", int(dict(self._decoder.decode(frame.data))["grpc-status"])
+            if isinstance(frame, GoAwayFrame | RstStreamFrame):
+                return "code", frame.error_code
+        raise AssertionError(f"the connection has ended without a word about stream {stream}")
 
     def frame(self):
         """Reads a frame; None at the end."""
