@@ -31,6 +31,7 @@ mod get_person_group_info;
 mod half_open;
 mod harness;
 mod health;
+mod loud_log;
 mod probe;
 mod quota;
 mod raw_upstream;

@@ -11,12 +11,17 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::harness::{
-    Facade, Nobody, Program, client, credentials, errors, group, http, run, start_emulator,
+use super::SECRETS;
+use crate::{
+    harness::{
+        Facade, Nobody, Program, client, credentials, errors, group, http, run, start_emulator,
+    },
+    loud_log::LoudLog,
 };
 
 #[tokio::test]
 async fn a_secret_that_is_wrong_keeps_a_verified_service_from_being_ready() {
+    let log = LoudLog::listen(&SECRETS);
     let emulator = start_emulator().await;
     emulator.replace_account(Account::new("AKIDEMULATOR", "another-secret"));
     let facade = start(emulator, &["--verify-upstream"]).await;
@@ -52,6 +57,7 @@ async fn a_secret_that_is_wrong_keeps_a_verified_service_from_being_ready() {
         .await
         .unwrap_err();
     assert_eq!(http(admin, "GET", "/readyz", "").await.0, 200);
+    log.assert_is_harmless();
 }
 
 #[tokio::test]

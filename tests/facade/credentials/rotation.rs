@@ -19,13 +19,18 @@ use iai_facade::{
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::harness::{Facade, error_info, group, settings, start_emulator};
+use super::SECRETS;
+use crate::{
+    harness::{Facade, error_info, group, settings, start_emulator},
+    loud_log::LoudLog,
+};
 
 const CALLERS: usize = 4;
 const ROLE: &str = "qcs::cam::uin/1:roleName/iai";
 
 #[tokio::test]
 async fn mounted_secrets_are_rotated_under_load_and_no_call_fails() {
+    let log = LoudLog::listen(&SECRETS);
     let emulator = start_emulator().await;
     let mount = TempDir::new().unwrap();
     let file = |name: &str| mount.path().join(name).to_str().unwrap().to_owned();
@@ -61,10 +66,12 @@ async fn mounted_secrets_are_rotated_under_load_and_no_call_fails() {
         failed[0]
     );
     assert_eq!(credentials.statistics().replaced, 11);
+    log.assert_is_harmless();
 }
 
 #[tokio::test]
 async fn a_role_is_renewed_5_times_under_load_and_no_call_fails() {
+    let log = LoudLog::listen(&SECRETS);
     let emulator = start_emulator().await;
     emulator.issue_for(lifetime(6));
     let (facade, _) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
@@ -80,10 +87,12 @@ async fn a_role_is_renewed_5_times_under_load_and_no_call_fails() {
         failed[0]
     );
     assert!(issued.len() >= 6);
+    log.assert_is_harmless();
 }
 
 #[tokio::test]
 async fn sts_is_down_for_half_a_lifetime_under_load_and_no_call_fails() {
+    let log = LoudLog::listen(&SECRETS);
     let lifetime = lifetime(12);
     let emulator = start_emulator().await;
     emulator.issue_for(lifetime);
@@ -114,6 +123,7 @@ async fn sts_is_down_for_half_a_lifetime_under_load_and_no_call_fails() {
         failed.len(),
         failed[0]
     );
+    log.assert_is_harmless();
 }
 
 /// Returns how long temporary credentials last: so many seconds, or what `.ci/long` wants.
@@ -124,6 +134,7 @@ fn lifetime(seconds: u64) -> Duration {
 
 #[tokio::test]
 async fn a_temporary_credential_is_refused_by_upstream_once_it_has_expired() {
+    let log = LoudLog::listen(&SECRETS);
     let emulator = start_emulator().await;
     let (facade, _) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
     calls(&facade, 1).await;
@@ -136,8 +147,11 @@ async fn a_temporary_credential_is_refused_by_upstream_once_it_has_expired() {
         .unwrap_err();
 
     assert_eq!(error_info(&refused).reason, "AUTH_FAILURE_TOKEN_FAILURE");
+    let refused = format!("{refused:?}");
+    assert!(!SECRETS.iter().any(|secret| refused.contains(secret)));
     // One that was obtained just now is no reason to call STS again.
     assert_eq!(facade.emulator.issued(1).await.len(), 1);
+    log.assert_is_harmless();
 }
 
 /// Starts the service with credentials of its own.

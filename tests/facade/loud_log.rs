@@ -1,0 +1,89 @@
+//! The log at its loudest, and what must not be in it.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use tracing::{Level, subscriber::DefaultGuard};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Hears everything that is logged on this thread, which is all that a test does that has one only.
+pub(crate) struct LoudLog {
+    heard: Heard,
+    _default: DefaultGuard,
+}
+
+#[derive(Clone)]
+struct Heard {
+    secrets: Arc<[String]>,
+    counts: Arc<Mutex<Counts>>,
+}
+
+#[derive(Default)]
+struct Counts {
+    traces: usize,
+    leaks: Vec<String>,
+}
+
+impl LoudLog {
+    /// Listens for these secrets.
+    pub(crate) fn listen(secrets: &[&str]) -> Self {
+        let heard = Heard {
+            secrets: secrets.iter().copied().map(str::to_owned).collect(),
+            counts: Arc::default(),
+        };
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(Level::TRACE)
+            .with_writer(heard.clone())
+            .finish();
+        Self {
+            heard,
+            _default: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    /// Fails if a secret was logged, and if the log was not loud.
+    pub(crate) fn assert_is_harmless(self) {
+        let counts = self.heard.counts.lock().unwrap();
+        assert_eq!(counts.leaks, [""; 0]);
+        assert!(counts.traces > 100, "{} lines of TRACE", counts.traces);
+    }
+}
+
+impl<'a> MakeWriter<'a> for Heard {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for Heard {
+    /// Takes one line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let mut counts = self.counts.lock().unwrap();
+        counts.traces += usize::from(text.contains(r#""level":"TRACE""#));
+        if self.secrets.iter().any(|secret| text.contains(secret)) {
+            counts.leaks.push(text.into_owned());
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_secret_that_is_logged_is_heard() {
+    let log = LoudLog::listen(&["correct-horse"]);
+
+    tracing::trace!(key = ?Some("a-correct-horse"), "on purpose");
+
+    let leaks = &log.heard.counts.lock().unwrap().leaks;
+    assert_eq!(leaks.len(), 1);
+    assert!(leaks[0].contains("on purpose"));
+}
