@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
@@ -19,6 +20,28 @@ pub(crate) struct Authority {
 pub(crate) struct Issued {
     pub(crate) cert: String,
     pub(crate) key: String,
+}
+
+impl Issued {
+    /// Returns how parts of the key would look in a text: as they are in the file, and as their bytes
+    /// would be printed.
+    pub(crate) fn key_forms(&self) -> Vec<String> {
+        let key = fs::read_to_string(&self.key).unwrap();
+        let lines = key.lines().filter(|line| !line.starts_with('-'));
+        lines.flat_map(forms).collect()
+    }
+}
+
+fn forms(line: &str) -> [String; 3] {
+    let bytes = BASE64_STANDARD.decode(line).unwrap();
+    // The end: every key begins with the same names of its kind.
+    let end = &bytes[bytes.len() - 16..];
+    let list = format!("{end:?}");
+    [
+        line.to_owned(),
+        base16ct::lower::encode_string(end),
+        list.trim_matches(['[', ']']).to_owned(),
+    ]
 }
 
 impl Authority {

@@ -8,8 +8,12 @@ use tempfile::NamedTempFile;
 use tonic::{Code, Request, Status, metadata::AsciiMetadataKey};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::harness::{
-    Facade, GET_GROUP_INFO, Program, client, errors, group, own_reason, request, run, send, text,
+use crate::{
+    harness::{
+        Facade, GET_GROUP_INFO, LOUD, Program, client, errors, group, own_reason, request, run,
+        send, text,
+    },
+    loud_log::LoudLog,
 };
 
 const OTHER_METHODS: [&str; 6] = [
@@ -24,6 +28,7 @@ const OTHER_METHODS: [&str; 6] = [
 #[tokio::test]
 async fn a_call_without_a_token_or_with_a_wrong_one_is_refused_and_the_old_and_the_new_one_pass() {
     let tokens = tokens(&[("orders", "correct-horse"), ("orders", "battery-staple")]);
+    let log = LoudLog::listen(["correct-horse", "battery-staple"]);
     let facade = Facade::start_with(&["--tokens-file", path(&tokens)]).await;
 
     for token in ["correct-horse", "battery-staple"] {
@@ -39,11 +44,13 @@ async fn a_call_without_a_token_or_with_a_wrong_one_is_refused_and_the_old_and_t
         assert_eq!(text(status.metadata(), "x-request-id").len(), 36);
     }
     assert_eq!(facade.emulator.calls().len(), 2);
+    log.assert_is_harmless();
 }
 
 #[tokio::test]
 async fn health_answers_without_a_token_and_neither_reflection_nor_what_there_is_not_does() {
     let tokens = tokens(&[("orders", "correct-horse")]);
+    let log = LoudLog::listen(["correct-horse".to_owned(), digest("correct-horse")]);
     let facade = Facade::start_with(&["--tokens-file", path(&tokens)]).await;
 
     let mut health = HealthClient::new(facade.channel());
@@ -59,6 +66,7 @@ async fn health_answers_without_a_token_and_neither_reflection_nor_what_there_is
         assert_eq!(status.code(), Code::Unauthenticated, "{path}");
         assert_eq!(own_reason(&status), "CALLER_UNAUTHENTICATED");
     }
+    log.assert_is_harmless();
 }
 
 #[tokio::test]
@@ -136,7 +144,7 @@ async fn a_token_counts_more_than_the_words_of_a_proxy_and_a_refused_call_has_it
 async fn no_token_is_in_the_loudest_log() {
     let tokens = tokens(&[("orders", "correct-horse")]);
     let flags = ["--emulate", "--tokens-file", path(&tokens)];
-    let (program, addresses) = Program::serve(&flags, &[("IAI_FACADE_LOG_LEVEL", "trace")]).await;
+    let (program, addresses) = Program::serve(&flags, &LOUD).await;
     let mut client = client(addresses.grpc);
 
     client

@@ -34,7 +34,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/credential
 
 #[tokio::test]
 async fn every_scenario_goes_as_it_is_written() {
-    let log = LoudLog::listen(&SECRETS);
+    let log = LoudLog::listen(SECRETS);
     let mut names: Vec<_> = fs::read_dir(FOLDER)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -21,7 +21,8 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use crate::{
     authority::{Authority, Issued},
     callers::{tokens, with_token},
-    harness::{Facade, Program, errors, group, own_reason, run},
+    harness::{Facade, LOUD, Program, errors, group, own_reason, run},
+    loud_log::LoudLog,
     tls_client::{channel, hello, open},
 };
 
@@ -102,12 +103,14 @@ async fn a_certificate_that_is_expired_or_by_nobody_or_by_another_authority_ends
     call(channel(address, &authority, Some(&known)))
         .await
         .unwrap();
+    program.ended_without(&server.key_forms()).await;
 }
 
 #[tokio::test]
 async fn a_certificate_that_is_not_on_the_list_and_none_at_all_are_refused_in_words() {
     let authority = Authority::new();
     let server = authority.server();
+    let log = LoudLog::listen(server.key_forms());
     let flags = with_authority(&authority, &server, &["--allow-san", ORDERS]);
     let facade = Facade::start_with(&flags.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let address = facade.addresses.grpc;
@@ -137,12 +140,15 @@ async fn a_certificate_that_is_not_on_the_list_and_none_at_all_are_refused_in_wo
     call(channel(address, &authority, Some(&listed)))
         .await
         .unwrap();
+    log.assert_is_harmless();
 }
 
 #[tokio::test]
 async fn where_a_certificate_and_a_token_are_wanted_both_must_be_shown() {
     let authority = Authority::new();
     let server = authority.server();
+    let secrets = [server.key_forms(), vec!["correct-horse".to_owned()]];
+    let log = LoudLog::listen(secrets.concat());
     let tokens = tokens(&[("orders", "correct-horse")]);
     let path = tokens.path().to_str().unwrap();
     let flags = with_authority(&authority, &server, &["--tokens-file", path]);
@@ -162,6 +168,7 @@ async fn where_a_certificate_and_a_token_are_wanted_both_must_be_shown() {
             }
         }
     }
+    log.assert_is_harmless();
 }
 
 #[tokio::test]
@@ -296,7 +303,7 @@ fn with_authority(authority: &Authority, server: &Issued, flags: &[&str]) -> Vec
 
 async fn serve(flags: &[String]) -> (Program, SocketAddr) {
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
-    let (program, addresses) = Program::serve(&flags, &[]).await;
+    let (program, addresses) = Program::serve(&flags, &LOUD).await;
     (program, addresses.grpc)
 }
 

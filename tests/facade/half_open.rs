@@ -11,7 +11,7 @@ use tokio_rustls::rustls::version::TLS13;
 
 use crate::{
     authority::Authority,
-    harness::{Facade, Program, client, group},
+    harness::{Facade, LOUD, Program, client, group},
     tls_client::{channel, hello},
 };
 
@@ -32,7 +32,7 @@ async fn thousands_of_handshakes_that_stop_half_way_harm_nobody() {
         "--tls-key",
         &server.key,
     ];
-    let (program, addresses) = Program::serve(&flags, &[]).await;
+    let (program, addresses) = Program::serve(&flags, &LOUD).await;
     let address = addresses.grpc;
     let mut settled = FaceRecognitionServiceClient::new(channel(address, &authority, None));
     settled.get_group_info(group("aaa")).await.unwrap();
@@ -52,6 +52,7 @@ async fn thousands_of_handshakes_that_stop_half_way_harm_nobody() {
         }
     }
     assert_eq!(open.len(), HALF_OPEN);
+    program.ended_without(&server.key_forms()).await;
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use tonic::{
 use tonic_types::{ErrorInfo, StatusExt};
 
 pub(crate) use self::{
-    program::{Program, errors, run},
+    program::{LOUD, Program, errors, run},
     wire::{GET_GROUP_INFO, GET_PERSON_GROUP_INFO, Nobody, http, request, send},
 };
 

@@ -28,9 +28,9 @@ struct Counts {
 
 impl LoudLog {
     /// Listens for these secrets.
-    pub(crate) fn listen(secrets: &[&str]) -> Self {
+    pub(crate) fn listen<S: Into<String>>(secrets: impl IntoIterator<Item = S>) -> Self {
         let heard = Heard {
-            secrets: secrets.iter().copied().map(str::to_owned).collect(),
+            secrets: secrets.into_iter().map(Into::into).collect(),
             counts: Arc::default(),
         };
         let subscriber = tracing_subscriber::fmt()
@@ -48,7 +48,7 @@ impl LoudLog {
     pub(crate) fn assert_is_harmless(self) {
         let counts = self.heard.counts.lock().unwrap();
         assert_eq!(counts.leaks, [""; 0]);
-        assert!(counts.traces > 100, "{} lines of TRACE", counts.traces);
+        assert!(counts.traces > 0, "the log is not loud");
     }
 }
 
@@ -66,7 +66,7 @@ impl Write for Heard {
         let text = String::from_utf8_lossy(line);
         let mut counts = self.counts.lock().unwrap();
         counts.traces += usize::from(text.contains(r#""level":"TRACE""#));
-        if self.secrets.iter().any(|secret| text.contains(secret)) {
+        if self.secrets.iter().any(|it| text.contains(it)) {
             counts.leaks.push(text.into_owned());
         }
         Ok(line.len())
@@ -79,7 +79,7 @@ impl Write for Heard {
 
 #[test]
 fn a_secret_that_is_logged_is_heard() {
-    let log = LoudLog::listen(&["correct-horse"]);
+    let log = LoudLog::listen(["correct-horse"]);
 
     tracing::trace!(key = ?Some("a-correct-horse"), "on purpose");
 

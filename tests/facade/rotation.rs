@@ -8,7 +8,6 @@ use std::{
     sync::Mutex,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use iai_facade::{clock::Clock, server::Server, upstream::Client};
 use tempfile::TempDir;
 use tokio_rustls::rustls::{pki_types::CertificateDer, version::TLS13};
@@ -17,7 +16,7 @@ use tonic::Code;
 use crate::{
     authority::{Authority, Issued},
     callers::digest,
-    harness::{Program, credentials, settings},
+    harness::{LOUD, Program, credentials, settings},
     steady_callers::{Load, call},
     tls_client::{channel, open},
 };
@@ -172,7 +171,7 @@ async fn no_public_type_prints_a_key_or_a_token() {
 struct Secrets {
     folder: TempDir,
     versions: Mutex<u32>,
-    /// The lines of all keys that were there.
+    /// How parts of all keys that were there would look.
     keys: Mutex<Vec<String>>,
 }
 
@@ -200,9 +199,7 @@ impl Secrets {
         fs::create_dir(&folder).unwrap();
         fs::copy(&server.cert, folder.join("cert.pem")).unwrap();
         fs::copy(&server.key, folder.join("key.pem")).unwrap();
-        let key = fs::read_to_string(&server.key).unwrap();
-        let lines = key.lines().filter(|line| !line.starts_with('-'));
-        self.keys.lock().unwrap().extend(lines.map(str::to_owned));
+        self.keys.lock().unwrap().extend(server.key_forms());
         fs::write(folder.join("ca.pem"), authorities).unwrap();
         fs::write(folder.join("tokens"), tokens).unwrap();
         symlink(&version, self.path("..tmp")).unwrap();
@@ -230,8 +227,7 @@ impl Secrets {
     fn found_in(&self, text: &str) -> Option<String> {
         let tokens = [OLD, NEW].map(|token| [token.to_owned(), digest(token)]);
         let keys = self.keys.lock().unwrap();
-        let keys = keys.iter().flat_map(|line| forms(line));
-        let mut secrets = tokens.into_iter().flatten().chain(keys);
+        let mut secrets = tokens.into_iter().flatten().chain(keys.iter().cloned());
         secrets.find(|secret| text.contains(secret))
     }
 
@@ -250,9 +246,8 @@ impl Running {
     async fn serve(secrets: &Secrets) -> Self {
         let flags = secrets.flags();
         let flags = flags.each_ref().map(String::as_str);
-        let loud = [("IAI_FACADE_LOG_LEVEL", "trace")];
         let (program, addresses) =
-            Program::serve(&[&["--emulate"], &flags[..]].concat(), &loud).await;
+            Program::serve(&[&["--emulate"], &flags[..]].concat(), &LOUD).await;
         let address = addresses.grpc;
         Self { program, address }
     }
@@ -277,25 +272,10 @@ impl Running {
 
     /// Ends the program, and returns its log, which is loud, and has none of the secrets in it.
     async fn ended(self, secrets: &Secrets) -> String {
-        self.program.signal("TERM").await;
-        let log = self.program.ended().await.1;
-        assert!(log.contains(r#""level":"TRACE""#), "the log is not loud");
+        let log = self.program.ended_without(&[]).await;
         assert_eq!(secrets.found_in(&log), None);
         log
     }
-}
-
-/// Returns how a line of a key would look: as it is, and as its bytes would be printed.
-fn forms(line: &str) -> [String; 3] {
-    let bytes = BASE64_STANDARD.decode(line).unwrap();
-    // The end: every key begins with the same names of its kind.
-    let end = &bytes[bytes.len() - 16..];
-    let list = format!("{end:?}");
-    [
-        line.to_owned(),
-        base16ct::lower::encode_string(end),
-        list.trim_matches(['[', ']']).to_owned(),
-    ]
 }
 
 /// Returns the lines of these tokens.

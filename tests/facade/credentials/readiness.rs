@@ -21,7 +21,7 @@ use crate::{
 
 #[tokio::test]
 async fn a_secret_that_is_wrong_keeps_a_verified_service_from_being_ready() {
-    let log = LoudLog::listen(&SECRETS);
+    let log = LoudLog::listen(SECRETS);
     let emulator = start_emulator().await;
     emulator.replace_account(Account::new("AKIDEMULATOR", "another-secret"));
     let facade = start(emulator, &["--verify-upstream"]).await;

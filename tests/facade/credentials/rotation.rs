@@ -30,7 +30,7 @@ const ROLE: &str = "qcs::cam::uin/1:roleName/iai";
 
 #[tokio::test]
 async fn mounted_secrets_are_rotated_under_load_and_no_call_fails() {
-    let log = LoudLog::listen(&SECRETS);
+    let log = LoudLog::listen(SECRETS);
     let emulator = start_emulator().await;
     let mount = TempDir::new().unwrap();
     let file = |name: &str| mount.path().join(name).to_str().unwrap().to_owned();
@@ -71,7 +71,7 @@ async fn mounted_secrets_are_rotated_under_load_and_no_call_fails() {
 
 #[tokio::test]
 async fn a_role_is_renewed_5_times_under_load_and_no_call_fails() {
-    let log = LoudLog::listen(&SECRETS);
+    let log = LoudLog::listen(SECRETS);
     let emulator = start_emulator().await;
     emulator.issue_for(lifetime(6));
     let (facade, _) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
@@ -92,7 +92,7 @@ async fn a_role_is_renewed_5_times_under_load_and_no_call_fails() {
 
 #[tokio::test]
 async fn sts_is_down_for_half_a_lifetime_under_load_and_no_call_fails() {
-    let log = LoudLog::listen(&SECRETS);
+    let log = LoudLog::listen(SECRETS);
     let lifetime = lifetime(12);
     let emulator = start_emulator().await;
     emulator.issue_for(lifetime);
@@ -134,7 +134,7 @@ fn lifetime(seconds: u64) -> Duration {
 
 #[tokio::test]
 async fn a_temporary_credential_is_refused_by_upstream_once_it_has_expired() {
-    let log = LoudLog::listen(&SECRETS);
+    let log = LoudLog::listen(SECRETS);
     let emulator = start_emulator().await;
     let (facade, _) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
     calls(&facade, 1).await;

@@ -95,6 +95,15 @@ impl Program {
         assert!(sent.success());
     }
 
+    /// Ends a program that was [`LOUD`], and returns its log, which has none of these secrets in it.
+    pub(crate) async fn ended_without(self, secrets: &[String]) -> String {
+        self.signal("TERM").await;
+        let log = self.ended().await.1;
+        assert!(log.contains(r#""level":"TRACE""#), "the log is not loud");
+        assert!(!secrets.iter().any(|secret| log.contains(secret)), "{log}");
+        log
+    }
+
     /// Waits until the program has ended, and returns how, with its whole log.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         while let Some(line) = self.log.recv().await {
@@ -103,6 +112,9 @@ impl Program {
         (self.child.wait().await.unwrap(), self.read.join("\n"))
     }
 }
+
+/// The variable that makes the program log all it can.
+pub(crate) const LOUD: [(&str, &str); 1] = [("IAI_FACADE_LOG_LEVEL", "trace")];
 
 /// Runs the program to its end, with no variables but the given ones.
 pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
