@@ -14,6 +14,7 @@ mod abandoned;
 mod callers;
 mod circuit;
 mod crowd;
+mod endings;
 mod hit;
 mod leverage;
 mod memory;
@@ -36,7 +37,7 @@ use self::report::Report;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// The names of the scenarios, in the order in which they run.
-const SCENARIOS: [&str; 12] = [
+const SCENARIOS: [&str; 13] = [
     "rate",
     "adaptive",
     "replicas",
@@ -48,6 +49,7 @@ const SCENARIOS: [&str; 12] = [
     "hit",
     "overload",
     "crowd",
+    "endings",
     "soak",
 ];
 
@@ -84,6 +86,7 @@ async fn main() -> ExitCode {
             "hit" => hit::run(is_short).await,
             "crowd" => crowd::run(is_short).await,
             "overload" => overload::run(is_short).await,
+            "endings" => endings::run().await,
             "soak" => soak::run(is_short).await,
             _ => {
                 println!(

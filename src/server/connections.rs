@@ -137,7 +137,7 @@ async fn serve_calls(
     tokio::select! {
         ended = &mut connection => return Ok(ended?),
         _ = stopping.changed() => {}
-        () = max_age.reached() => {}
+        () = max_age.reached(peer) => {}
     }
     ending.begin();
     connection.as_mut().graceful_shutdown();

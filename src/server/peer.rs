@@ -7,9 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 
 use super::callers::Shown;
 
@@ -48,6 +49,22 @@ impl Peer {
     /// Tells whether no call is in progress.
     pub(super) fn is_idle(&self) -> bool {
         self.calls.in_progress.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until no call has been in progress for so long.
+    pub(super) async fn quiet(&self, pause: Duration) {
+        loop {
+            self.idle().await;
+            let mut next = pin!(self.calls.idle.notified());
+            next.as_mut().enable();
+            tokio::select! {
+                () = sleep(pause) => if self.is_idle() {
+                    return;
+                },
+                // A call has begun, and ended.
+                () = next => {}
+            }
+        }
     }
 
     /// Waits until no call is in progress.
