@@ -39,10 +39,12 @@ pub(crate) async fn run(is_short: bool) -> Report {
             format!("{callers} callers: answered, calls a second"),
             goodput,
         );
-        report.note(
-            format!("{callers} callers: refused, calls a second"),
-            refused as f64 / duration.as_secs_f64(),
-        );
+        let refused = refused as f64 / duration.as_secs_f64();
+        let name = format!("{callers} callers: refused, calls a second");
+        match callers > PLACES {
+            true => report.note(name, refused),
+            false => report.at_most(0.0, name, refused),
+        }
         if let Some(before) = before {
             let share = 100.0 * goodput / before;
             report.at_least(

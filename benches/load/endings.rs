@@ -65,6 +65,8 @@ pub(crate) async fn run() -> Report {
         .into_iter()
         .reduce(|sum, one| [sum[0] + one[0], sum[1] + one[1]])
         .unwrap();
+    let (received, _) = upstream::answered(&emulator);
+    let lost = received as f64 - (made - failed) as f64;
     let mut report = Report::default();
     let endings = opened.load(Ordering::Relaxed) - CHANNELS;
     report.at_least(
@@ -73,6 +75,7 @@ pub(crate) async fn run() -> Report {
         endings as f64,
     );
     report.note("calls", made as f64);
+    report.at_most(0.0, "calls that were lost", lost);
     report.at_most(MAX_UNSENT, "calls that came back unsent", failed as f64);
     report
 }

@@ -28,8 +28,10 @@ const TICK: Duration = Duration::from_millis(1);
 /// The types and flags of frames ([RFC 9113](https://www.rfc-editor.org/rfc/rfc9113), section 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
@@ -170,6 +172,7 @@ impl Connection {
                         self.ended(self.has_message[index]);
                     }
                 }
+                RST_STREAM | GOAWAY => panic!("the service ended what it should have answered"),
                 _ => {}
             }
         }

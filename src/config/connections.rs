@@ -55,7 +55,7 @@ pub(super) struct ConnectionsArgs {
 pub struct Connections {
     /// How many may be open.
     pub max_connections: usize,
-    /// How long they last on average; zero for ever.
+    /// How long they last, give or take a tenth; zero for ever.
     pub max_age: Duration,
     /// How long they are served as usual though the service is about to stop.
     pub unready_delay: Duration,

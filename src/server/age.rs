@@ -15,7 +15,8 @@ const JITTER: f64 = 0.1;
 /// The share of its age for which a connection waits for a quiet moment.
 ///
 /// Some clients (tonic is one) return a call as failed that they were about to send when the
-/// connection was told to go away while another was in progress.
+/// connection was told to go away while another was in progress. An age of less than 200 ms has no
+/// window that is long enough.
 const WINDOW: f64 = 0.05;
 
 /// For how long there is no call in a quiet moment: who calls again and again does so sooner.

@@ -51,7 +51,8 @@ impl Peer {
         self.calls.in_progress.load(Ordering::Acquire) == 0
     }
 
-    /// Waits until no call has been in progress for so long.
+    /// Waits until no call has been in progress for so long. Those of health and reflection, which may
+    /// never end, do not count.
     pub(super) async fn quiet(&self, pause: Duration) {
         loop {
             self.idle().await;

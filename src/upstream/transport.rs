@@ -91,7 +91,8 @@ impl Transport {
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
             .redirect(reqwest::redirect::Policy::none())
-            // Attempts are counted, and paid for out of the quota: none is made behind our back.
+            // Attempts are counted, and paid for out of the quota, so that no other policy than ours
+            // may repeat one. With `never` alone, a copy of each would be kept all the same.
             .retry(reqwest::retry::never().max_retries_per_request(0))
             .tls_backend_preconfigured(trust::client_config(&settings.endpoint, settings)?);
         if !settings.use_proxy {

@@ -23,25 +23,26 @@ pub(crate) struct Issued {
 }
 
 impl Issued {
-    /// Returns how parts of the key would look in a text: as they are in the file, and as their bytes
-    /// would be printed.
+    /// Returns how the key would look in a text: the lines of its file, and its secret number as the
+    /// bytes would be printed.
     pub(crate) fn key_forms(&self) -> Vec<String> {
         let key = fs::read_to_string(&self.key).unwrap();
-        let lines = key.lines().filter(|line| !line.starts_with('-'));
-        lines.flat_map(forms).collect()
+        let lines: Vec<_> = key.lines().filter(|line| !line.starts_with('-')).collect();
+        let bytes = BASE64_STANDARD.decode(lines.concat()).unwrap();
+        // An octet string of 32 bytes (RFC 5915, section 3).
+        let start = bytes.windows(2).position(|head| head == [4, 32]).unwrap() + 2;
+        let number = &bytes[start..start + 32];
+        let list = format!("{number:?}");
+        let printed = [
+            base16ct::lower::encode_string(number),
+            list.trim_matches(['[', ']']).to_owned(),
+        ];
+        lines
+            .into_iter()
+            .map(str::to_owned)
+            .chain(printed)
+            .collect()
     }
-}
-
-fn forms(line: &str) -> [String; 3] {
-    let bytes = BASE64_STANDARD.decode(line).unwrap();
-    // The end: every key begins with the same names of its kind.
-    let end = &bytes[bytes.len() - 16..];
-    let list = format!("{end:?}");
-    [
-        line.to_owned(),
-        base16ct::lower::encode_string(end),
-        list.trim_matches(['[', ']']).to_owned(),
-    ]
 }
 
 impl Authority {

@@ -2,11 +2,18 @@
 
 use std::{
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
 };
 
-use tracing::{Level, subscriber::DefaultGuard};
+use tracing::{
+    Dispatch, Level,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 use tracing_subscriber::fmt::MakeWriter;
+
+/// Beside a single subscriber, a line that a thread without one is the first to write would be taken
+/// for one that nobody wants, by all threads and for good. Beside a second one it is not.
+static OTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::default()));
 
 /// Hears everything that is logged on this thread, which is all that a test does that has one only.
 pub(crate) struct LoudLog {
@@ -33,6 +40,7 @@ impl LoudLog {
             secrets: secrets.into_iter().map(Into::into).collect(),
             counts: Arc::default(),
         };
+        LazyLock::force(&OTHER);
         let subscriber = tracing_subscriber::fmt()
             .json()
             .with_max_level(Level::TRACE)
