@@ -29,21 +29,23 @@ const FAULT: usize = 50;
 const CANCELLATION: usize = 40;
 const RECONNECT: usize = 200;
 
+/// After how many calls buffers, tables and the allocator's pages have their size.
+const SETTLED: usize = 100_000;
+
 /// How long connections to upstream are kept, and what is left behind is waited for.
 const IDLE: &str = "1s";
 const SETTLING: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(is_short: bool) -> Report {
-    let calls: usize = if is_short { 100_000 } else { 1_000_000 };
+    let calls: usize = if is_short { 200_000 } else { 1_000_000 };
     let emulator = Arc::new(upstream::start().await);
     let flags = ["--max-connection-age=2s", "--upstream-idle-timeout", IDLE];
     let replica = Replica::start(&emulator.endpoint(), &flags);
     let descriptors = replica.descriptors();
 
-    // Buffers and tables have their size after the first tenth.
-    let first = make(&replica, &emulator, calls / 10).await;
+    let first = make(&replica, &emulator, SETTLED).await;
     let before = replica.resident();
-    let rest = make(&replica, &emulator, calls - calls / 10).await;
+    let rest = make(&replica, &emulator, calls - SETTLED).await;
     let after = replica.resident();
     let left = settled(&replica, descriptors).await;
 
@@ -66,7 +68,7 @@ pub(crate) async fn run(is_short: bool) -> Report {
         (first.other + rest.other) as f64,
     );
     report.note(
-        "resident after a tenth of them, MiB",
+        "resident after the first 100,000, MiB",
         before as f64 / f64::from(1 << 20),
     );
     report.at_most(
