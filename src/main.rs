@@ -27,7 +27,8 @@ use tokio::runtime::Runtime;
 use tokio_stream::StreamExt;
 
 /// A call is begun by one thread and ended by another, where glibc's allocator waits for locks and
-/// falls apart into small pieces: the same load took nearly twice the processor time.
+/// falls apart into small pieces: the same load took nearly twice the processor time. It goes without
+/// huge pages, of which the idle process would hold 10 MB more.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -174,6 +174,7 @@ impl Calls {
             None => self.admission.admit().map(Some).ok_or(Failure::Overloaded),
         };
         match place {
+            // Boxed, or a call that is refused would be moved about with the room for an answer.
             Ok(_place) => Box::pin(self.bounded(request, context)).await,
             Err(failure) => {
                 discard(request.into_body()).await;

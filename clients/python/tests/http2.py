@@ -28,13 +28,13 @@ FRAME_SIZE_ERROR = 0x6
 ENHANCE_YOUR_CALM = 0xB
 
 
-def headers(*more, encoder=None):
+def headers(*more, encoder=None, path=PATH):
     """Returns the encoded headers of a call."""
     fields = [
         (":method", "POST"),
         (":scheme", "http"),
         (":authority", "facade"),
-        (":path", PATH),
+        (":path", path),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
         *more,

@@ -30,6 +30,7 @@ from http2 import (
     PROTOCOL_ERROR,
     Peer,
     call,
+    grpc_message,
     headers,
 )
 from program import PATIENCE
@@ -165,6 +166,15 @@ def hundred_thousand_fields(peer):
 # === What is no HTTP/2 ===
 
 
+def data_beyond_the_window(peer):
+    """Questions to server reflection whose answers are not taken, so that they are not read either."""
+    peer.send(SettingsFrame(settings={SettingsFrame.INITIAL_WINDOW_SIZE: 0}))
+    path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    peer.send(HeadersFrame(1, headers(path=path), flags=["END_HEADERS"]))
+    list_services = grpc_message(b"\x3a\x00")
+    peer.flood(DataFrame(1, list_services * 2_000).serialize(), most=100 * MEGABYTE)
+
+
 def window_overflow(peer):
     peer.send(WindowUpdateFrame(0, 0x7FFF_FFFF))
 
@@ -208,6 +218,7 @@ def noise(peer):
         (continuations, ENHANCE_YOUR_CALM),
         (empty_continuations, ENHANCE_YOUR_CALM),
         (hundred_thousand_fields, ENHANCE_YOUR_CALM),
+        (data_beyond_the_window, FLOW_CONTROL_ERROR),
         (window_overflow, FLOW_CONTROL_ERROR),
         (window_of_nothing, PROTOCOL_ERROR),
         (data_on_stream_0, PROTOCOL_ERROR),
