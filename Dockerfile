@@ -4,19 +4,23 @@
 ARG BUILDER_IMAGE=docker.io/library/rust:1.95.0-slim-trixie
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian13:nonroot
 
-# The dependencies alone, built again only when the manifests change. Our own package must leave no
+# The dependencies alone, built again only when the manifests change. Our own packages must leave no
 # trace: cargo goes by times, and would take the sources, older than this layer, for what it has
 # already built.
 FROM ${BUILDER_IMAGE} AS dependencies
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
+COPY crates/emulator/Cargo.toml crates/emulator/
+COPY crates/signature/Cargo.toml crates/signature/
+RUN mkdir src crates/emulator/src crates/signature/src \
     && echo '//! Nothing yet.' > src/lib.rs \
+    && cp src/lib.rs crates/emulator/src \
+    && cp src/lib.rs crates/signature/src \
     && printf '//! Nothing yet.\nfn main() {}\n' > src/main.rs \
     && cp src/main.rs build.rs \
     && cargo build --release --locked \
-    && cargo clean --release --package iai-facade \
-    && rm -r build.rs src
+    && cargo clean --release --workspace \
+    && rm -r build.rs src crates
 
 FROM dependencies AS builder
 COPY . .
@@ -38,14 +42,15 @@ COPY --from=builder /build/target/release/iai-facade /iai-facade
 # By number, or Kubernetes cannot tell for `runAsNonRoot` that it is not root.
 USER 65532:65532
 
-# Every address, since the loopback of a container is nobody else's.
+# All addresses: the loopback interface of a container is not reachable from outside.
 ENV IAI_FACADE_LISTEN=0.0.0.0:50051 \
     IAI_FACADE_ADMIN_LISTEN=0.0.0.0:9464 \
     IAI_FACADE_LOG_FORMAT=json
 EXPOSE 50051 9464
 STOPSIGNAL SIGTERM
 
-# A probe ends within two seconds by itself. IAI_FACADE_ADDRESS tells it of another port.
+# A probe ends within two seconds by itself. It asks the server of the same variables, over TLS if that
+# has a certificate; IAI_FACADE_ADDRESS tells it of a server that is set up by flags.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
     CMD ["/iai-facade", "probe"]
 

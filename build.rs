@@ -1,11 +1,11 @@
-//! Compiles the protocol in `proto/` to Rust, and keeps its descriptors for server reflection.
+//! Build script: generates Rust code from `proto/` and writes the descriptor set for server reflection.
 
 use std::{env, error::Error, fs, path::Path};
 
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // tonic's builder does not ask for this, so without it every change anywhere recompiles.
+    // tonic-prost-build does not emit this. Without it, every change in the package triggers a rebuild.
     println!("cargo:rerun-if-changed=proto");
 
     let mut compiler = protox::Compiler::new(["proto"])?;
@@ -16,8 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     ])?;
     let descriptors = compiler.file_descriptor_set();
 
-    let kept = Path::new(&env::var("OUT_DIR")?).join("descriptor.bin");
-    fs::write(kept, descriptors.encode_to_vec())?;
+    let path = Path::new(&env::var("OUT_DIR")?).join("descriptor.bin");
+    fs::write(path, descriptors.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,11 +1,9 @@
-//! Every setting: its flag, its variable, its default, its bounds.
-//!
-//! A setting `--max-call-time` is also the variable `IAI_FACADE_MAX_CALL_TIME`; the flag wins. The
-//! parser takes each as text and checks nothing, because it would stop at the first mistake: the
-//! `checked` functions read them all and report all mistakes at once.
-//!
-//! Kubernetes sets variables such as `IAI_FACADE_PORT` and `IAI_FACADE_SERVICE_HOST` for a service
-//! named `iai-facade`. No setting may take such a name.
+//! Configuration: every setting with its flag, environment variable, default and bounds. The setting
+//! `--max-call-time` is also the variable `IAI_FACADE_MAX_CALL_TIME`; the flag takes precedence, and
+//! an empty variable counts as unset. The argument parser accepts each setting as unchecked text,
+//! because it would stop at the first error; the `checked` functions parse all settings and report
+//! all errors at once. Kubernetes sets variables such as `IAI_FACADE_PORT` and
+//! `IAI_FACADE_SERVICE_HOST` for a service named `iai-facade`, so no setting may have such a name.
 
 mod cache;
 mod callers;
@@ -13,31 +11,40 @@ mod calls;
 mod connections;
 mod credentials;
 mod emulation;
+mod family;
 mod listening;
 mod log;
+mod log_levels;
 mod parsed;
 mod problems;
+mod proxy;
 mod quota;
 mod upstream;
+mod variables;
+
+use std::path::PathBuf;
 
 use clap::Args;
 
 pub use self::{
     cache::Cache,
-    callers::{Callers, Tls},
-    calls::Calls,
+    callers::{CallerFiles, Callers, SubjectAltName, TLS_CERT_VARIABLE},
+    calls::{Calls, MAX_HEADER_BYTES},
     connections::Connections,
-    credentials::{CredentialFiles, CredentialSource, Credentials},
-    emulation::{Emulate, EmulateArgs, Emulation},
-    listening::Listening,
-    log::{Format, HashKey, Level, Log},
+    credentials::{CredentialFiles, CredentialSource, Credentials, DEFAULT_PROFILE},
+    emulation::{Emulate, EmulateArgs},
+    listening::{DEFAULT_LISTEN, LISTEN_VARIABLE, Listening},
+    log::{Format, HashKey, LOG_FORMAT_VARIABLE, Log, intended_log_format},
+    log_levels::{ALWAYS_LOGGED, LogLevels},
     parsed::Endpoint,
-    problems::Problems,
+    problems::{Invalid, Problems},
+    proxy::{Proxies, Proxy},
     quota::Quota,
     upstream::Upstream,
+    variables::{WORKER_THREADS_VARIABLE, variable, without_empty_variables, worker_threads},
 };
 
-/// The settings of `serve`, as text.
+/// The settings of `serve`, unparsed.
 #[derive(Args, Debug)]
 pub struct ServeArgs {
     #[command(flatten)]
@@ -62,54 +69,69 @@ pub struct ServeArgs {
     emulation: emulation::EmulationArgs,
 }
 
-/// The settings of `serve`, checked.
+/// The settings of `serve`, parsed and checked.
 #[derive(Clone, Debug)]
 pub struct Serve {
-    /// Where to listen.
+    /// The listening addresses.
     pub listening: Listening,
-    /// Who may call.
+    /// Authentication of callers.
     pub callers: Callers,
-    /// How to reach upstream.
+    /// The upstream connection.
     pub upstream: Upstream,
-    /// How the account's quota is shared out.
+    /// The upstream rate limit and circuit breaker.
     pub quota: Quota,
-    /// Where credentials come from.
+    /// The credential providers.
     pub credentials: Credentials,
-    /// What calls have in common.
+    /// Request coalescing and the response cache.
     pub cache: Cache,
-    /// The bounds of calls.
+    /// The limits of calls.
     pub calls: Calls,
-    /// The bounds of connections.
+    /// The limits of connections.
     pub connections: Connections,
-    /// What to log.
+    /// The log.
     pub log: Log,
-    /// Whether upstream is the emulator of this process.
-    pub emulation: Option<Emulation>,
+    /// Whether the upstream is an emulator in this process, in place of Tencent Cloud.
+    pub is_emulated: bool,
 }
 
 impl ServeArgs {
-    /// Checks every setting.
+    /// Returns the files of certificates and bearer tokens. Known even if a setting is invalid, so that
+    /// the errors of all files and settings can be reported at once.
+    pub fn caller_files(&self) -> CallerFiles {
+        self.callers.files()
+    }
+
+    /// Returns the file of fixtures, if the emulator is enabled. Known even if a setting is invalid.
+    pub fn fixtures(&self) -> Option<PathBuf> {
+        self.emulation.fixtures()
+    }
+
+    /// Checks every setting, and the environment variables of other programs that count as settings
+    /// here: `TENCENTCLOUD_REGION` and the proxy variables, read by `variable`. An empty variable
+    /// counts as unset.
     ///
     /// # Errors
     ///
-    /// Fails with every mistake there is.
-    pub fn checked(self) -> Result<Serve, Problems> {
+    /// Fails with a list of all errors.
+    pub fn checked(self, variable: impl Fn(&str) -> Option<String>) -> Result<Serve, Problems> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let mut problems = Problems::default();
         let explicit = [self.upstream.explicit(), self.credentials.explicit()].concat();
 
         let listening = self.listening.checked(&mut problems);
         let callers = self.callers.checked(&mut problems);
-        let upstream = self.upstream.checked(&mut problems);
+        let upstream = self.upstream.checked(variable, &mut problems);
         let quota = self.quota.checked(&mut problems);
-        let credentials = self.credentials.checked(&mut problems);
+        let endpoint = upstream.as_ref().ok().map(|upstream| &upstream.endpoint);
+        let credentials = self.credentials.checked(endpoint, &mut problems);
         let cache = self.cache.checked(&mut problems);
         let calls = self.calls.checked(&mut problems);
         let connections = self.connections.checked(&mut problems);
         let log = self.log.checked(&mut problems);
-        let emulation = self.emulation.checked(&explicit, &mut problems);
+        let is_emulated = self.emulation.checked(&explicit, &mut problems);
 
         let settings = || {
-            Some(Serve {
+            Ok(Serve {
                 listening: listening?,
                 callers: callers?,
                 upstream: upstream?,
@@ -119,9 +141,9 @@ impl ServeArgs {
                 calls: calls?,
                 connections: connections?,
                 log: log?,
-                emulation: emulation?,
+                is_emulated: is_emulated?,
             })
         };
-        problems.unless_none(settings())
+        problems.into_result(settings())
     }
 }

@@ -1,46 +1,51 @@
-//! What travels with one call beside its request.
+//! Call context: deadline, caller and request id of a call, and the attempts made for it.
 
+mod deadline;
+mod identity;
 mod provenance;
 
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
 
 use http::HeaderValue;
+use parking_lot::Mutex;
 use tracing::Span;
 
-pub use self::provenance::{Origin, Provenance};
-use crate::{deadline::Deadline, identity::Identity};
+pub use self::{
+    deadline::{Bound, Deadline, parse_grpc_timeout},
+    identity::Identity,
+    provenance::{Origin, Provenance},
+};
 
-/// Until when a call may last, whose it is, what it asks for, and what has been done for it so far.
+/// The context of one call.
 ///
-/// One is made as a call arrives, and every room on its way sees the same one: the log line and the
-/// error of a call that ends in the middle still know how far it came.
+/// Created when the call arrives and shared by all layers, so that the access log and the error of a call
+/// that ends early still contain the attempts made.
 #[derive(Debug)]
 pub struct Context {
     deadline: Deadline,
-    is_repetition: bool,
+    is_retry: bool,
     is_uncached: bool,
     identity: Identity,
     request_id: Option<HeaderValue>,
     attempts: AtomicU32,
-    /// The context of the call that this one waits for, and whose attempts are its own as well.
+    /// The context of the shared request that this call waits for; its attempts count for this call too.
     followed: Mutex<Option<Arc<Self>>>,
     provenance: OnceLock<Provenance>,
     subject: OnceLock<Subject>,
 }
 
 impl Context {
-    /// Returns the context of a call of `identity` for which nothing has been done yet, and which
-    /// repeats an earlier one or not.
-    pub fn new(deadline: Deadline, is_repetition: bool, identity: Identity) -> Self {
+    /// Creates the context of a call by `identity`. `is_retry` if the client or a proxy retries it.
+    pub fn new(deadline: Deadline, is_retry: bool, identity: Identity) -> Self {
         Self {
             deadline,
-            is_repetition,
+            is_retry,
             is_uncached: false,
             identity,
             request_id: None,
@@ -51,16 +56,16 @@ impl Context {
         }
     }
 
-    /// Gives the call the name by which callers and operators know it.
+    /// Sets the request id (`x-request-id`).
     #[must_use]
-    pub fn named(self, request_id: HeaderValue) -> Self {
+    pub fn with_request_id(self, request_id: HeaderValue) -> Self {
         Self {
             request_id: Some(request_id),
             ..self
         }
     }
 
-    /// Keeps the call apart from all others: its answer comes from upstream, and is for it alone.
+    /// Excludes the call from cache and singleflight.
     #[must_use]
     pub fn uncached(self) -> Self {
         Self {
@@ -69,33 +74,32 @@ impl Context {
         }
     }
 
-    /// Returns the moment by which the call must be answered.
+    /// Returns the deadline.
     pub fn deadline(&self) -> Deadline {
         self.deadline
     }
 
-    /// Tells whether the caller, or a proxy of its, has made this call before.
-    pub fn is_repetition(&self) -> bool {
-        self.is_repetition
+    /// Returns whether the call is a retry of the client or of a proxy.
+    pub fn is_retry(&self) -> bool {
+        self.is_retry
     }
 
-    /// Tells whether the call is kept apart from all others.
+    /// Returns whether the call is excluded from cache and singleflight.
     pub fn is_uncached(&self) -> bool {
         self.is_uncached
     }
 
-    /// Returns who makes the call.
+    /// Returns the identity of the caller.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Returns the name of the call, if it has one.
+    /// Returns the request id, if it has one.
     pub fn request_id(&self) -> Option<&HeaderValue> {
         self.request_id.as_ref()
     }
 
-    /// Returns a span, by the name of the call, for what is done for it: a new one each time, since
-    /// most calls need none.
+    /// Creates a span with the request id. A new one each time, since most calls need none.
     pub fn span(&self) -> Span {
         match self.request_id.as_ref().and_then(|id| id.to_str().ok()) {
             Some(request_id) => tracing::info_span!("call", request_id),
@@ -103,45 +107,45 @@ impl Context {
         }
     }
 
-    /// Returns how often upstream has been asked for this call, or for those it waited for.
+    /// Returns the number of attempts for this call, and for the shared requests it waited for.
     pub fn attempts(&self) -> u32 {
-        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_others = followed.as_ref().map_or(0, |other| other.attempts());
-        self.attempts.load(Ordering::Relaxed) + of_others
+        let followed = self.followed.lock();
+        let shared = followed.as_ref().map_or(0, |other| other.attempts());
+        self.attempts.load(Ordering::Relaxed) + shared
     }
 
-    /// Counts one more attempt upstream.
+    /// Counts one attempt.
     pub fn count_attempt(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts the attempts of `other`, for which this call waits, from now on.
+    /// Counts the attempts of `other`, a shared request that this call waits for, from now on.
     ///
-    /// Those of a call that it waited for before stay counted.
+    /// Attempts of a shared request that it waited for before stay counted.
     pub fn follow(&self, other: Arc<Self>) {
-        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut followed = self.followed.lock();
         if let Some(before) = followed.replace(other) {
             self.attempts
                 .fetch_add(before.attempts(), Ordering::Relaxed);
         }
     }
 
-    /// Returns where the answer comes from, once there is one from upstream or from memory.
+    /// Returns the provenance of the response, once it came from upstream or from the cache.
     pub fn provenance(&self) -> Option<Provenance> {
         self.provenance.get().copied()
     }
 
-    /// Keeps where the answer comes from. A call has one answer: a second is not kept.
+    /// Sets the provenance of the response, once: later values are ignored.
     pub fn set_provenance(&self, provenance: Provenance) {
         let _ = self.provenance.set(provenance);
     }
 
-    /// Tells whether the message of the call has been read.
+    /// Returns whether the request message has been decoded.
     pub fn has_subject(&self) -> bool {
         self.subject.get().is_some()
     }
 
-    /// Returns what the call asks for: nothing in particular until its message has been read.
+    /// Returns the subject of the call, which is empty until the request message has been decoded.
     pub fn subject(&self) -> &Subject {
         static UNKNOWN: Subject = Subject {
             action: "",
@@ -151,30 +155,30 @@ impl Context {
         self.subject.get().unwrap_or(&UNKNOWN)
     }
 
-    /// Keeps what the call asks for. A call has one subject: a second is not kept.
+    /// Sets the subject, once: later values are ignored.
     pub fn set_subject(&self, subject: Subject) {
         let _ = self.subject.set(subject);
     }
 }
 
-/// The one thing that a call asks for, and how its request speaks of it.
+/// The group or person that a call requests.
 ///
-/// The id may name a person in a library of faces, so `Debug` does not show it.
+/// `Debug` does not show the id, which may identify a person.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Subject {
-    /// The upstream action that is called.
+    /// The API action.
     pub action: &'static str,
-    /// The fields of the request, by their names in the protocol; first the one with the id.
+    /// Names of the request's fields in the protobuf definition; the id first.
     pub fields: &'static [&'static str],
-    /// The id, as the caller sent it.
+    /// The id, as the client sent it.
     pub id: String,
 }
 
 impl Subject {
-    /// Returns `text` without the id in it.
+    /// Returns `text` with the id replaced by `[id]`.
     ///
-    /// Upstream's words may repeat the id. One of up to three bytes is taken out only where it
-    /// stands between characters that no id can hold: anywhere else it is a part of most words.
+    /// Upstream's messages may contain the id. An id of up to three bytes is replaced only between
+    /// characters that no id can contain: elsewhere it is a part of most words.
     pub fn redact(&self, text: &str) -> String {
         match self.id.len() {
             0 => text.to_owned(),
@@ -218,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_attempts_of_those_it_waited_for_are_counted() {
+    async fn attempts_of_shared_requests_are_counted() {
         let deadline = Deadline::new(
             tokio::time::Instant::now(),
             None,
@@ -244,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_does_not_print_its_id() {
+    fn debug_of_a_subject_does_not_contain_its_id() {
         assert!(!format!("{:?}", subject("alice")).contains("alice"));
     }
 
     #[test]
-    fn an_id_is_taken_out_of_a_text_and_a_short_one_where_it_stands_by_itself() {
+    fn ids_are_redacted_and_short_ones_only_as_separate_words() {
         let cases = [
             ("alice", "no person alice.", "no person [id]."),
             (

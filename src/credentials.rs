@@ -1,46 +1,55 @@
-//! What calls to upstream are signed with, where it comes from, and how it is kept current.
-//!
-//! The sources are asked in order by `chain`. One that has nothing to offer is passed over; one that
-//! is broken stops the search, so that a mistake never yields silently to another identity. Which
-//! source is asked when, and what is kept meanwhile, is for `layer` and `supply` to say.
+//! Credential providers: the credential that signs upstream requests, where it comes from, and how it is
+//! refreshed. `provider_chain` tries the providers in order: an absent provider is skipped, an invalid
+//! one ends the search, so that a mistake never silently selects another identity. `caching_provider`
+//! decides when to refresh which credential, `cached_credential` holds one with its refresh schedule,
+//! and `renewal` shares the current credential among all calls. Knows nothing of the calls it signs.
 
-mod chain;
+mod cached_credential;
+mod caching_provider;
+mod callback;
 mod credential;
 mod environment;
 mod exchange;
 mod instance_role;
-mod layer;
 mod local_file;
 mod mounted_files;
 mod profile_file;
+mod provider;
+mod provider_chain;
+mod provider_context;
+mod provider_setup;
 mod renewal;
 mod sts;
-mod supply;
-mod surroundings;
+mod unavailable;
 mod web_identity;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::task::JoinSet;
 
 use self::{
-    chain::{Chain, NotOffered, Obtained},
+    caching_provider::{CachingProvider, RefreshReason},
+    callback::Callback,
+    provider::ProviderError,
+    provider_chain::ProviderChain,
+    provider_setup::ProviderSetup,
     renewal::Renewal,
     sts::Sts,
-    supply::{Supply, Urge},
 };
 pub use self::{
     credential::{Credential, InvalidPart},
-    surroundings::Surroundings,
+    provider_context::ProviderContext,
+    renewal::RefreshCounters,
+    unavailable::Unavailable,
 };
-use crate::{clock::Clock, config};
+use crate::{clock::Clock, config, files::reload_requests::ReloadRequests};
 
-/// How long a start waits for a source that is elsewhere before it goes on without.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Maximum time that the start waits for a remote provider, before it continues without a credential.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Hands out the credential to sign with.
+/// The current credential, refreshed in the background.
 ///
-/// All clones hand out the same one. A task keeps it current, and ends with the last clone.
+/// All clones share it. A background task refreshes it, and ends with the last clone.
 #[derive(Clone)]
 pub struct Credentials {
     renewal: Arc<Renewal>,
@@ -48,19 +57,21 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Asks the sources that the settings name, and keeps to the one that has a credential.
+    /// Tries the configured providers in order, and selects the first that has a credential.
     ///
-    /// STS is called as `upstream` is. Sources that are elsewhere and fail are asked again in the
-    /// background: until they answer, there is no [`current`](Self::current) credential.
+    /// Temporary credentials expire by the boot time of `clock`, which includes the time that the machine
+    /// is suspended. Requests to STS use the connection settings of `upstream`. A remote provider that
+    /// fails is retried in the background; until it responds, there is no [`current`](Self::current)
+    /// credential.
     ///
     /// # Errors
     ///
-    /// Fails if a source on this machine is broken, and if none has anything to offer. The error
-    /// says of each source what it looked at and what it found.
+    /// Fails if a local provider is invalid, or if every provider is absent. The error reports what each
+    /// provider looked for and found.
     pub async fn start(
         settings: &config::Credentials,
         upstream: &config::Upstream,
-        surroundings: Surroundings,
+        context: ProviderContext,
         clock: Clock,
     ) -> Result<Self, Unavailable> {
         let sts = Sts::new(
@@ -69,78 +80,101 @@ impl Credentials {
             clock.clone(),
         );
         let sts = Arc::new(sts);
-        let chain = Chain::new(settings, upstream, surroundings, &clock, &sts);
-        let supply = Supply::new(chain, settings.role_arn.clone(), sts, settings.interval);
-        let renewal = Arc::new(Renewal::new(supply));
+        let chain = ProviderChain::new(&ProviderSetup {
+            settings,
+            upstream,
+            context: Arc::new(context),
+            sts: Arc::clone(&sts),
+            clock: &clock,
+        });
+        let provider = CachingProvider::new(
+            chain,
+            settings.role_arn.clone(),
+            sts,
+            settings.interval,
+            clock.clone(),
+        );
+        let renewal = Arc::new(Renewal::new(provider, clock));
 
-        let hangups = renewal::hangups();
-        let first = tokio::time::timeout(PATIENCE, renewal.refresh(Urge::Due)).await;
+        let requests = ReloadRequests::listen().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot listen for SIGHUP");
+            ReloadRequests::none()
+        });
+        let first = tokio::time::timeout(START_TIMEOUT, renewal.refresh(RefreshReason::Due)).await;
         if first.is_ok()
-            && let Err(error) = renewal.now(Instant::now())
-            && !error.is_passing
+            && let Err(error) = renewal.now()
+            && !error.is_transient
         {
             return Err(error);
         }
         let mut task = JoinSet::new();
-        task.spawn(renewal::keep_current(Arc::clone(&renewal), hangups));
+        task.spawn(renewal::keep_current(Arc::clone(&renewal), requests));
         Ok(Self {
             renewal,
             _task: Arc::new(task),
         })
     }
 
-    /// Returns credentials that come from `source`, which is asked again when upstream refuses them.
+    /// Returns credentials from the callback `source`, which is called again when upstream rejects a
+    /// credential.
     ///
     /// # Errors
     ///
-    /// Fails if the source does.
+    /// Fails if `source` fails.
     pub fn from_source(
         source: impl Fn() -> Result<Credential, Unavailable> + Send + Sync + 'static,
     ) -> Result<Self, Unavailable> {
         let credential = source()?;
-        let supply = Supply::of(Chain::of(Box::new(source)), credential);
+        let clock = Clock::system();
+        let provider = CachingProvider::of(
+            ProviderChain::of(Box::new(Callback(source))),
+            credential,
+            Duration::ZERO,
+            clock.clone(),
+        );
         Ok(Self {
-            renewal: Arc::new(Renewal::new(supply)),
+            renewal: Arc::new(Renewal::new(provider, clock)),
             _task: Arc::default(),
         })
     }
 
-    /// Returns the credential to sign with now. It waits only if there is none, and until a source
-    /// has answered.
+    /// Returns the current credential. Waits only if there is none, until a refresh has ended. Cancel
+    /// safe.
     ///
     /// # Errors
     ///
-    /// Fails if no source has yielded one yet, or the last one has expired and could not be renewed.
+    /// Fails if no provider has returned a credential yet, or if the last one has expired and its refresh
+    /// failed.
     pub async fn current(&self) -> Result<Arc<Credential>, Unavailable> {
         self.renewal.current().await
     }
 
-    /// Asks the source anew, since upstream does not accept `refused`, and tells whether there is
-    /// another credential now. A source that cannot be read changes nothing.
+    /// Refreshes the credential because upstream rejected `rejected`. Returns whether the current
+    /// credential is another one now. A failed refresh keeps the credential.
     ///
-    /// A source that is elsewhere is not asked again within seconds.
-    pub async fn renew(&self, refused: &Arc<Credential>) -> bool {
-        self.renewal.replace(refused).await
+    /// Remote providers are requested at most once in a few seconds.
+    pub async fn renew(&self, rejected: &Arc<Credential>) -> bool {
+        self.renewal.replace(rejected).await
     }
 
-    /// Waits until there is a credential for the first time.
+    /// Waits until the first credential is available.
     pub async fn obtained(&self) {
-        self.until(|statistics| statistics.replaced > 0).await;
+        self.until(|counters| counters.replaced > 0).await;
     }
 
-    /// Waits until a question to a source has changed the statistics as `is_reached` wants them.
-    pub async fn until(&self, is_reached: impl FnMut(&Statistics) -> bool) {
+    /// Waits until `is_reached` returns `true` for the counters, which change with each refresh.
+    pub async fn until(&self, is_reached: impl FnMut(&RefreshCounters) -> bool) {
         self.renewal.until(is_reached).await;
     }
 
-    /// Returns why the last question to a source brought nothing, if it did not.
+    /// Returns the error of the last refresh, if it failed.
     pub fn failure(&self) -> Option<Unavailable> {
         self.renewal.failure()
     }
 
-    /// Returns what became of the questions to sources so far.
-    pub fn statistics(&self) -> Statistics {
-        self.renewal.statistics(Instant::now())
+    /// Returns the refresh counters.
+    pub fn counters(&self) -> RefreshCounters {
+        self.renewal.counters()
     }
 }
 
@@ -150,28 +184,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What became of the questions to sources since the start.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Statistics {
-    /// How often the credential was replaced by another, the first one included.
-    pub replaced: u64,
-    /// How often a source, or STS, gave none.
-    pub failed: u64,
-    /// How long the credential in use may still be used; nothing if it is a lasting one, or none.
-    pub expires_in: Option<Duration>,
-}
-
-/// Tells whether the environment holds anything of a credential.
-pub fn are_in_environment(surroundings: &Surroundings) -> bool {
-    !matches!(environment::read(surroundings), Err(NotOffered::Nothing(_)))
-}
-
-/// There is no credential to sign with.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no credential to sign calls with; looked at {}", report.join("; "))]
-pub struct Unavailable {
-    /// Each source that was asked, in order, and what it said.
-    pub report: Vec<String>,
-    /// Whether it may pass by itself: a source elsewhere failed.
-    pub is_passing: bool,
+/// Returns whether the environment has any part of a credential.
+pub fn exist_in_environment(context: &ProviderContext) -> bool {
+    !matches!(environment::read(context), Err(ProviderError::Absent(_)))
 }

@@ -1,4 +1,5 @@
-//! Reads JSON, and says what is wrong with it without saying what it holds.
+//! JSON parser: wraps serde_json so that errors carry the kind and position of a problem but no value. It
+//! must not know what the JSON means.
 
 use std::{fmt, marker::PhantomData};
 
@@ -8,11 +9,11 @@ use serde::{
 };
 use serde_json::error::Category;
 
-/// Reads a value of type `T` from the whole of `bytes`.
+/// Parses all of `bytes` as a value of type `T`.
 ///
 /// # Errors
 ///
-/// Fails if the bytes are not JSON, or their JSON is not a `T`.
+/// Fails if the bytes are not JSON, or the JSON is not a `T`.
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     serde_json::from_slice(bytes).map_err(|error| Malformed {
         category: error.classify(),
@@ -21,10 +22,10 @@ pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Malformed> {
     })
 }
 
-/// Why some bytes are not what was expected, and where.
+/// A JSON parse error, with line and column.
 ///
-/// serde's own messages repeat the value that surprised them. An answer holds names and ids of
-/// people, which must not reach a log, so this keeps the kind and the place alone.
+/// serde's error messages quote the unexpected value. Responses contain names and ids of people, which
+/// must not reach the log, so this error keeps only the kind and the position.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Malformed {
     category: Category,
@@ -36,7 +37,7 @@ impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let problem = match self.category {
             Category::Data => "a value is missing or of the wrong type",
-            Category::Eof => "the JSON text is cut short",
+            Category::Eof => "truncated JSON",
             Category::Io | Category::Syntax => "not JSON",
         };
         write!(f, "{problem} at line {} column {}", self.line, self.column)
@@ -45,9 +46,9 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// A `T` that is written as a JSON object.
+/// A `T` that must be written as a JSON object.
 ///
-/// serde would take a list of the members' values for one, too.
+/// serde would also accept an array of the field values.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Object<T>(pub T);
 
@@ -76,13 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_tells_the_place_and_not_the_value() {
+    fn an_error_has_the_position_but_not_the_value() {
         let cases: [(&str, &str); 3] = [
             (
                 r#"["alice"]"#,
                 "a value is missing or of the wrong type at line 1 column 8",
             ),
-            ("[1, ", "the JSON text is cut short at line 1 column 4"),
+            ("[1, ", "truncated JSON at line 1 column 4"),
             ("<html>", "not JSON at line 1 column 1"),
         ];
 

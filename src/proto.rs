@@ -1,8 +1,11 @@
-//! The messages and service stubs generated from `proto/`.
+//! The protocol: the generated messages and service of `proto/`, their descriptors, and the names of
+//! status codes.
+
+pub mod grpc_code;
 
 pub use generated::*;
 
-/// The compiled descriptors of everything in `proto/`, for server reflection.
+/// The encoded descriptor set of all files in `proto/`, for server reflection.
 pub const DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("descriptor");
 
 #[expect(

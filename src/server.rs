@@ -1,23 +1,29 @@
-//! The door: binds, wires everything together once, serves, and drains.
+//! Server: binds the ports, connects the layers, serves calls, and drains them at shutdown.
 
 mod access_log;
+mod activity;
 mod admin;
-mod admission;
-mod age;
-mod callers;
 mod calls;
+mod connection_slots;
 mod connections;
-mod ending;
+mod graceful_close;
 mod handshake;
+mod handshake_log;
 mod health;
+mod loopback;
+mod max_connection_age;
 mod peer;
 mod preface;
 mod readiness;
+mod rejection_log;
 mod reload;
+mod response_body;
 mod routes;
 mod start_up;
+mod stream_executor;
+mod usage;
 
-pub mod descriptors;
+pub mod fd_limit;
 pub mod metadata;
 pub mod shutdown;
 
@@ -27,14 +33,20 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 use tokio_stream::{Stream, StreamExt};
 
 use self::{
-    access_log::AccessLog, callers::Callers, calls::Calls, handshake::Handshake,
-    readiness::Readiness, reload::Reloading, routes::Routes, shutdown::Signal,
+    access_log::AccessLog, calls::Calls, handshake::Handshake, readiness::Readiness,
+    reload::Reloading, routes::Routes, shutdown::Signal,
 };
-use crate::{config, service::FaceRecognition, telemetry::LogControl, upstream::Client};
+use crate::{
+    auth::{AuthFiles, Authenticator},
+    config,
+    service::FaceRecognition,
+    telemetry::LogControl,
+    upstream::Client,
+};
 
-/// A service that listens, and answers nobody until it is run.
+/// A server with open sockets, which accepts connections once it runs.
 #[derive(Debug)]
-#[must_use = "a bound server answers nobody until it is run"]
+#[must_use = "a bound server accepts no connections until it runs"]
 pub struct Server {
     grpc: TcpListener,
     admin: TcpListener,
@@ -49,46 +61,48 @@ pub struct Server {
     bounds: config::Connections,
 }
 
-/// Where a server listens, with the ports that it was given for port 0.
+/// The addresses of a server's listeners, with the ports that the system assigned for port 0.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Addresses {
-    /// For gRPC.
+    /// The gRPC port.
     pub grpc: SocketAddr,
-    /// For operators.
+    /// The admin port.
     pub admin: SocketAddr,
 }
 
-/// Why the service cannot start.
+/// The reason why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// An address cannot be listened on.
+    /// A socket cannot be bound.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
 
-    /// The descriptors of the protocol cannot be read.
-    #[error("server reflection cannot be set up")]
+    /// The protocol's descriptors cannot be decoded.
+    #[error("cannot set up server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
 
-    /// Signals cannot be listened for.
-    #[error("SIGHUP cannot be listened for")]
+    /// The signal handler cannot be installed.
+    #[error("cannot listen for SIGHUP")]
     Signal(#[source] io::Error),
 }
 
 impl Server {
-    /// Opens the sockets, and wires everything that stands behind them.
+    /// Opens the sockets, and connects the layers behind them.
     ///
-    /// `log_control` lets the admin port change what is logged.
+    /// `files` are those of `settings.callers`. `log_control` lets the admin port change the log level.
     ///
     /// # Errors
     ///
-    /// Fails if a socket cannot be opened.
+    /// Returns an error if a socket cannot be bound, server reflection cannot be set up, or SIGHUP cannot
+    /// be listened for.
     pub async fn bind(
         settings: &config::Serve,
+        files: &AuthFiles,
         client: Client,
         log_control: Option<LogControl>,
     ) -> Result<Self, BindError> {
@@ -98,8 +112,8 @@ impl Server {
         let access_log = AccessLog::new(&settings.log);
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
-        let callers = Callers::new(&settings.callers);
-        warn_if_open(&settings.callers, grpc_address);
+        let authenticator = Authenticator::new(&settings.callers, files);
+        warn_if_open(files, grpc_address);
         Ok(Self {
             grpc,
             admin,
@@ -107,9 +121,9 @@ impl Server {
                 grpc: grpc_address,
                 admin: admin_address,
             },
-            handshake: Handshake::new(settings.callers.tls.clone(), callers.clone()),
-            calls: Calls::new(routes, callers, access_log, &settings.calls),
-            reloading: Reloading::new(&settings.callers).map_err(BindError::Signal)?,
+            handshake: Handshake::new(files.tls.clone(), authenticator.clone()),
+            calls: Calls::new(routes, authenticator, access_log, &settings.calls),
+            reloading: Reloading::new(files, client.clock().clone()).map_err(BindError::Signal)?,
             readiness,
             client,
             log_control,
@@ -118,24 +132,25 @@ impl Server {
         })
     }
 
-    /// Returns where the server listens.
+    /// Returns the addresses of the listeners.
     pub fn addresses(&self) -> Addresses {
         self.addresses
     }
 
-    /// Serves until the first of `signals`, and then until the calls in progress are answered.
+    /// Serves until the first of `signals`, and then until the calls in progress have ended.
     ///
-    /// As it stops, health turns to NOT_SERVING. After the delay, which a signal from a terminal and
-    /// every second signal skip, connections are told to go away, and streams that watch the health
-    /// end. Calls still in progress after the drain timeout are cut, as they are by a signal from a
-    /// terminal that arrives meanwhile.
+    /// At the first signal, health changes to NOT_SERVING. After the unready delay, which SIGINT and any
+    /// second signal skip, the server sends GOAWAY on each connection and ends the health watches. Calls
+    /// still in progress after the drain timeout are cancelled; SIGINT during the drain cancels them at
+    /// once. A server that was never ready stops at once, since load balancers have not sent it calls.
     pub async fn run(self, signals: impl Stream<Item = Signal>) {
-        // The sockets are open: whoever connects from now on is answered.
-        let latches = start_up::latch(self.client, self.readiness.clone(), self.max_call_time);
-        let mut start_up = start_up::begin(latches).await;
+        // The sockets are open: clients can connect from now on.
+        let conditions =
+            start_up::set_conditions(self.client, self.readiness.clone(), self.max_call_time);
+        let mut start_up = start_up::spawn_pending(conditions).await;
         self.readiness.set_listening();
 
-        // All end, with all their connections, when this future does.
+        // Dropping this future ends all tasks and their connections.
         let mut grpc = JoinSet::new();
         let mut admin = JoinSet::new();
         let mut reloading = JoinSet::new();
@@ -162,19 +177,23 @@ impl Server {
         };
 
         start_up.shutdown().await;
+        let was_ready = self.readiness.conditions().are_met();
         self.readiness.set_stopping();
         let unready_delay = match signal {
-            Some(Signal::Terminate) => bounds.unready_delay,
-            Some(Signal::Interrupt) | None => Duration::ZERO,
+            Some(Signal::Terminate) if was_ready => bounds.unready_delay,
+            Some(Signal::Interrupt | Signal::Terminate) | None => Duration::ZERO,
         };
         tracing::info!(
             signal = signal.map(tracing::field::display),
-            ?unready_delay,
+            unready_delay = %humantime::format_duration(unready_delay),
             "stopping"
         );
+        if !was_ready {
+            return;
+        }
         tokio::select! {
             () = sleep(unready_delay) => {}
-            Some(_) = signals.next() => tracing::info!("the delay is skipped"),
+            Some(_) = signals.next() => tracing::info!("unready delay skipped"),
         }
 
         drop(stop);
@@ -185,18 +204,18 @@ impl Server {
             () = sleep(bounds.drain_timeout) => {}
             Some(_) = interrupts.next() => {}
         }
-        tracing::warn!("calls are still in progress, and are cut");
+        tracing::warn!("drain ended, cancelling the calls in progress");
     }
 }
 
-/// Says so if everybody who reaches the service may call it, which is as it should be behind a
-/// sidecar, and nowhere else.
-fn warn_if_open(settings: &config::Callers, address: SocketAddr) {
+/// Logs a warning if the gRPC port is not on loopback and clients are not authenticated, which is
+/// appropriate only behind a sidecar.
+fn warn_if_open(files: &AuthFiles, address: SocketAddr) {
     let is_local = address.ip().to_canonical().is_loopback();
-    if !is_local && settings.tls.is_none() && settings.tokens.is_none() {
+    if !is_local && files.tls.is_none() && files.tokens.is_none() {
         tracing::warn!(
             grpc.address = %address,
-            "whoever reaches the gRPC port may call, in plain text: unless a sidecar guards it, set \
+            "gRPC port accepts unauthenticated clients in plain text: unless a sidecar protects it, set \
              --tls-cert, --tls-client-ca or --tokens-file",
         );
     }

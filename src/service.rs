@@ -1,11 +1,13 @@
-//! Serves the two methods: introduces an operation and upstream to each other.
+//! Implements `FaceRecognitionService`: runs an operation against the upstream client, and maps every
+//! failure to a gRPC status. Must not know sockets or HTTP.
 
+mod api_error;
 mod failure;
-mod presentable;
 mod reason;
-mod refusal;
 mod report;
-mod retry;
+mod response_metadata;
+mod retry_hint;
+mod sanitize;
 mod status;
 
 pub(crate) mod verification;
@@ -14,14 +16,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tonic::{
-    Request, Response, Status,
-    metadata::{MetadataMap, MetadataValue},
-};
+use serde_json::{Map, Value};
+use tonic::{Request, Response, Status, metadata::MetadataValue};
 
-pub use self::failure::{Failure, Unidentified};
+use self::response_metadata::add_provenance;
+pub use self::{
+    failure::{Failure, MAX_MESSAGE_BYTES, Unauthenticated},
+    response_metadata::X_TC_REQUEST_ID,
+};
 use crate::{
-    context::{Context, Provenance, Subject},
+    context::{Context, Subject},
     operation::{
         InvalidReply, Operation, get_group_info::GetGroupInfo,
         get_person_group_info::GetPersonGroupInfo,
@@ -30,15 +34,8 @@ use crate::{
         GetGroupInfoRequest, GetGroupInfoResponse, GetPersonGroupInfoRequest,
         GetPersonGroupInfoResponse, face_recognition_service_server::FaceRecognitionService,
     },
-    upstream::{Call, Client, Meaning},
+    upstream::{ApiRequest, Cacheable, Client, Decoded, Reply},
 };
-
-/// The metadata key of upstream's id of a call, on answers and on errors.
-pub const X_TC_REQUEST_ID: &str = "x-tc-request-id";
-
-/// The metadata keys of where an answer comes from, and how many whole seconds ago upstream gave it.
-const X_IAI_CACHE: &str = "x-iai-cache";
-const AGE: &str = "age";
 
 /// The service of `face_recognition_service.proto`.
 #[derive(Debug)]
@@ -64,7 +61,7 @@ impl FaceRecognitionService for FaceRecognition {
 }
 
 impl FaceRecognition {
-    /// Returns a service that asks `client`.
+    /// Creates a service that sends its requests with `client`.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
@@ -75,7 +72,7 @@ impl FaceRecognition {
     ) -> Result<Response<O::Response>, Status> {
         #[expect(
             clippy::expect_used,
-            reason = "server/calls.rs puts one beside every request"
+            reason = "server/calls.rs adds one to every request"
         )]
         let context = request
             .extensions()
@@ -83,8 +80,8 @@ impl FaceRecognition {
             .cloned()
             .expect("a context");
 
-        let answer = self.relay::<O>(&request.into_inner(), &context).await;
-        answer.map_err(|failure| failure.into_status(&context))
+        let response = self.relay::<O>(&request.into_inner(), &context).await;
+        response.map_err(|failure| failure.into_status(&context))
     }
 
     async fn relay<O: Operation>(
@@ -99,42 +96,53 @@ impl FaceRecognition {
             id,
         });
 
-        let call = Call {
+        let request = ApiRequest {
             action: O::ACTION,
             parameters: encoded(&O::parameters(request)?),
-            meaning: meaning::<O>,
+            id: requested_id::<O>,
         };
-        let reply = self.client.call(&call, context).await?;
+        let Reply {
+            message,
+            request_id,
+        } = self.client.call(request, decode::<O>, context).await?;
 
-        let mut response = match O::response(&reply.body, &reply.request_id) {
-            Ok(response) => Response::new(response),
-            Err(invalid) => return Err(Failure::InvalidReply(invalid, reply.request_id)),
+        let mut response = match message {
+            Ok(message) => Response::new(message),
+            Err(invalid) => return Err(Failure::InvalidReply(invalid, request_id)),
         };
-        let request_id = presentable::request_id(&reply.request_id);
+        let request_id = sanitize::request_id(&request_id);
         if let Ok(mut request_id) = MetadataValue::try_from(&*request_id) {
-            // No secret, but of one upstream call: HTTP/2 need not remember it for the next.
+            // Not a secret, but different in every response: kept out of the HPACK table.
             request_id.set_sensitive(true);
             response.metadata_mut().insert(X_TC_REQUEST_ID, request_id);
         }
-        tell_provenance(context, response.metadata_mut());
+        add_provenance(context, response.metadata_mut());
         Ok(response)
     }
 }
 
-/// Tells upstream's side what a reply says, for which only the operation has the words.
-fn meaning<O: Operation>(body: &[u8]) -> Meaning {
-    match O::response(body, "") {
-        Ok(_) => Meaning::Answer,
-        Err(InvalidReply::Malformed(_)) => Meaning::Nothing,
-        Err(InvalidReply::PersonNotFound) => Meaning::NotFound,
-    }
+/// Decodes the response to an operation. Whether it may be cached depends on its content.
+fn decode<O: Operation>(
+    body: &[u8],
+    request_id: &str,
+) -> Decoded<Result<O::Response, InvalidReply>> {
+    let message = O::response(body, request_id);
+    let cacheable = match &message {
+        Ok(_) => Cacheable::Positive,
+        Err(InvalidReply::Malformed(_)) => Cacheable::No,
+        Err(InvalidReply::PersonNotFound) => Cacheable::Negative,
+    };
+    Decoded { message, cacheable }
 }
 
-/// Tells the caller where its answer, or its error, comes from, if from upstream or from memory.
-fn tell_provenance(context: &Context, metadata: &mut MetadataMap) {
-    if let Some(Provenance { origin, age }) = context.provenance() {
-        metadata.insert(X_IAI_CACHE, MetadataValue::from_static(origin.name()));
-        metadata.insert(AGE, age.as_secs().into());
+/// Returns the id that encoded parameters contain, for the circuit breaker.
+fn requested_id<O: Operation>(parameters: &[u8]) -> Option<String> {
+    let mut parameters: Map<String, Value> = serde_json::from_slice(parameters).ok()?;
+    match parameters.remove(O::ID_PARAMETER)? {
+        Value::String(id) => Some(id),
+        Value::Array(_) | Value::Bool(_) | Value::Null | Value::Number(_) | Value::Object(_) => {
+            None
+        }
     }
 }
 
@@ -144,32 +152,4 @@ fn tell_provenance(context: &Context, metadata: &mut MetadataMap) {
 )]
 fn encoded(parameters: &impl Serialize) -> Bytes {
     serde_json::to_vec(parameters).expect("JSON").into()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{context::Origin, deadline::Deadline, identity::Identity};
-
-    #[tokio::test]
-    async fn an_age_is_told_in_whole_seconds() {
-        let now = tokio::time::Instant::now();
-        let deadline = Deadline::new(now, None, Duration::from_secs(1));
-        let context = Context::new(deadline, false, Identity::Address([127, 0, 0, 1].into()));
-        let mut metadata = MetadataMap::new();
-
-        tell_provenance(&context, &mut metadata);
-        assert!(metadata.is_empty());
-
-        let age = Duration::from_millis(61_999);
-        context.set_provenance(Provenance {
-            origin: Origin::Stale,
-            age,
-        });
-        tell_provenance(&context, &mut metadata);
-        assert_eq!(metadata.get(X_IAI_CACHE).unwrap(), "stale");
-        assert_eq!(metadata.get(AGE).unwrap(), "61");
-    }
 }

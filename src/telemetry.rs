@@ -1,74 +1,132 @@
-//! Writes the log, to standard error.
+//! Logging: formats events and writes them to standard error through a bounded queue, so that a slow
+//! reader of standard error never blocks a call.
+
+mod panics;
+mod queue;
+mod text_fields;
 
 use std::{
     fmt,
     io::{self, IsTerminal},
-    sync::{Arc, Mutex, PoisonError},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
 };
 
+use parking_lot::Mutex;
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
+    Layer, Registry,
+    filter::Targets,
     fmt::time::UtcTime,
     layer::SubscriberExt,
     reload,
     util::{SubscriberInitExt, TryInitError},
 };
 
-use crate::config::{Format, Level, Log};
+use self::{queue::LogQueue, text_fields::text_fields};
+use crate::config::{ALWAYS_LOGGED, Format, LogLevels};
 
-/// Changes which lines are written, while the process runs.
+/// Maximum time that the end of the process waits for queued lines to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// An error of starting the log.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The writer thread cannot be started.
+    #[error("cannot start the log")]
+    Writer(#[from] io::Error),
+
+    /// The process already has a log.
+    #[error("the log is already started")]
+    Started(#[from] TryInitError),
+}
+
+/// A handle of the log: changes its levels, and writes and flushes lines.
 #[derive(Clone)]
 pub struct LogControl {
-    filter: reload::Handle<EnvFilter, Registry>,
-    level: Arc<Mutex<Level>>,
+    queue: LogQueue,
+    filter: reload::Handle<Targets, Registry>,
+    level: Arc<Mutex<LogLevels>>,
 }
 
 impl LogControl {
-    /// Starts the log of this process.
+    /// Starts the log of this process, at level INFO, and logs panics.
     ///
     /// # Errors
     ///
-    /// Fails if the process has one already.
-    pub fn start(settings: &Log) -> Result<Self, TryInitError> {
-        let (filter, handle) = reload::Layer::new(settings.level.filter());
+    /// Fails if the writer thread cannot be started, or if the process already has a log.
+    pub fn start(format: Format) -> Result<Self, StartError> {
+        let queue = LogQueue::start()?;
+        let level = LogLevels::default();
+        let (filter, handle) = reload::Layer::new(level.filter());
         let lines = tracing_subscriber::fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(queue.clone())
             .with_timer(UtcTime::rfc_3339())
             .with_ansi(io::stderr().is_terminal())
             .with_target(false);
-        let lines = match settings.format {
+        let lines = match format {
             Format::Json => lines
                 .json()
                 .flatten_event(true)
                 .with_span_list(false)
                 .boxed(),
-            Format::Text => lines.boxed(),
+            Format::Text => lines.fmt_fields(text_fields()).boxed(),
         };
         tracing_subscriber::registry()
             .with(filter)
             .with(lines)
             .try_init()?;
+        panics::log();
         Ok(Self {
+            queue,
             filter: handle,
-            level: Arc::new(Mutex::new(settings.level.clone())),
+            level: Arc::new(Mutex::new(level)),
         })
     }
 
-    /// Returns which lines are written.
-    pub fn level(&self) -> Level {
-        self.level
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Writes preformatted text, which must end with a line feed.
+    pub fn write(&self, text: &str) {
+        self.queue.push(text.as_bytes());
     }
 
-    /// Changes which lines are written, from now on.
-    pub fn set_level(&self, level: &Level) {
-        let mut current = self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        // It fails only if the log itself is gone, which lives as long as the process.
+    /// Waits until every queued line is written, up to 1 s.
+    pub fn flush(&self) {
+        self.queue.flush(FLUSH_TIMEOUT);
+    }
+
+    /// Sets the levels of the configuration.
+    pub fn configure(&self, level: &LogLevels) {
+        let mut current = self.level.lock();
+        // It fails only if the subscriber is dropped, which lives as long as the process.
         if self.filter.reload(level.filter()).is_ok() {
             *current = level.clone();
         }
+    }
+
+    /// Returns the current levels.
+    pub fn level(&self) -> LogLevels {
+        self.level.lock().clone()
+    }
+
+    /// Changes the levels at the request of `peer`. Logs a line before and after the change, at any
+    /// level.
+    pub fn set_level(&self, level: &LogLevels, peer: SocketAddr) {
+        let mut current = self.level.lock();
+        let previous = current.clone();
+        tracing::warn!(
+            target: ALWAYS_LOGGED,
+            { log.level = %level, log.previous_level = %previous, peer.address = %peer },
+            "changing log level",
+        );
+        // It fails only if the subscriber is dropped, which lives as long as the process.
+        if self.filter.reload(level.filter()).is_ok() {
+            *current = level.clone();
+        }
+        tracing::warn!(
+            target: ALWAYS_LOGGED,
+            { log.level = %current, log.previous_level = %previous, peer.address = %peer },
+            "log level changed",
+        );
     }
 }
 

@@ -1,67 +1,65 @@
-//! What the benchmarks work on: the examples of the API documentation, as they travel.
+//! Input of the benchmarks: the examples of the API documentation, as bytes of HTTP bodies.
 
 use std::{net::Ipv4Addr, sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
 use iai_facade::{
-    context::{Context, Subject},
-    deadline::Deadline,
-    identity::Identity,
+    context::{Context, Deadline, Identity, Subject},
     operation::{
         InvalidRequest, Operation, get_group_info::GetGroupInfo,
         get_person_group_info::GetPersonGroupInfo,
     },
     proto::GetPersonGroupInfoRequest,
-    signature::{CanonicalRequest, Scope, SigningKey, StringToSign, hashed},
-    upstream::Refusal,
+    upstream::ApiError,
 };
 use serde_json::{Value, json};
-use time::{UtcDateTime, macros::utc_datetime};
+use tencent_cloud_signature::{CanonicalRequest, Scope, SigningKey, StringToSign, sha256_hex};
+use time::macros::utc_datetime;
 use tokio::time::Instant;
 
-/// The documented answer about a group, in its envelope.
+/// The documented response about a group, in its envelope.
 pub(crate) static GROUP: LazyLock<Bytes> = LazyLock::new(|| {
     compact(&example(include_str!(
         "../../tests/data/documentation/GetGroupInfo.txt"
     )))
 });
 
-/// The documented answer about a person, in its envelope.
+/// The documented response about a person, in its envelope.
 pub(crate) static PERSON: LazyLock<Bytes> = LazyLock::new(|| compact(&person()));
 
-/// The largest page: a person in as many groups as one can be in, each as documented.
+/// The largest page: a person in 100 groups, each as documented.
 pub(crate) static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
-    let mut answer = person();
-    let memberships = answer["Response"]["PersonGroupInfos"]
+    let mut response = person();
+    let memberships = response["Response"]["PersonGroupInfos"]
         .as_array_mut()
         .unwrap();
     *memberships = vec![memberships[0].clone(); 100];
-    answer["Response"]["GroupNum"] = 100.into();
-    compact(&answer)
+    response["Response"]["GroupNum"] = 100.into();
+    compact(&response)
 });
 
-/// The documented answers without their envelopes.
-pub(crate) static GROUP_INSIDE: LazyLock<Bytes> = LazyLock::new(|| inside(&GROUP));
-pub(crate) static PERSON_INSIDE: LazyLock<Bytes> = LazyLock::new(|| inside(&PERSON));
-pub(crate) static PAGE_INSIDE: LazyLock<Bytes> = LazyLock::new(|| inside(&PAGE));
+/// The documented responses without their envelopes.
+pub(crate) static GROUP_RESPONSE: LazyLock<Bytes> = LazyLock::new(|| unwrapped(&GROUP));
+pub(crate) static PERSON_RESPONSE: LazyLock<Bytes> = LazyLock::new(|| unwrapped(&PERSON));
+pub(crate) static PAGE_RESPONSE: LazyLock<Bytes> = LazyLock::new(|| unwrapped(&PAGE));
 
-/// A refusal in its envelope.
-pub(crate) static REFUSED: LazyLock<Bytes> = LazyLock::new(|| {
+/// An API error in its envelope.
+pub(crate) static ERROR_RESPONSE: LazyLock<Bytes> = LazyLock::new(|| {
     compact(&json!({"Response": {
-        "Error": {"Code": REFUSAL.code, "Message": REFUSAL.message},
-        "RequestId": REFUSAL.request_id,
+        "Error": {"Code": API_ERROR.code, "Message": API_ERROR.message},
+        "RequestId": API_ERROR.request_id,
     }}))
 });
 
-/// The refusal of a call for a group that does not exist.
-pub(crate) static REFUSAL: LazyLock<Refusal> = LazyLock::new(|| Refusal {
+/// The API error for a group that does not exist.
+pub(crate) static API_ERROR: LazyLock<ApiError> = LazyLock::new(|| ApiError {
     code: "InvalidParameterValue.GroupIdNotExist".to_owned(),
     message: "The group ID does not exist.".to_owned(),
     request_id: REQUEST_ID.to_owned(),
-    ..Refusal::default()
+    ..ApiError::default()
 });
 
-/// A request of which every field is bad.
+/// The violations of a request whose fields are all invalid.
 pub(crate) static INVALID: LazyLock<InvalidRequest> = LazyLock::new(|| {
     let request = GetPersonGroupInfoRequest {
         person_id: String::new(),
@@ -71,7 +69,7 @@ pub(crate) static INVALID: LazyLock<InvalidRequest> = LazyLock::new(|| {
     GetPersonGroupInfo::parameters(&request).err().unwrap()
 });
 
-/// The call that is refused, which asked upstream once.
+/// The context of the call with the API error, after one attempt.
 pub(crate) static CONTEXT: LazyLock<Context> = LazyLock::new(|| {
     let context = Context::new(
         Deadline::new(Instant::now(), None, Duration::from_secs(10)),
@@ -87,23 +85,23 @@ pub(crate) static CONTEXT: LazyLock<Context> = LazyLock::new(|| {
     context
 });
 
-/// The key that signs on the day of [`TIME`].
+/// The signing key of the day of [`TIMESTAMP`].
 pub(crate) static SIGNING_KEY: LazyLock<SigningKey> =
-    LazyLock::new(|| SigningKey::derive(SECRET_KEY, Scope::new(TIME, "iai")));
+    LazyLock::new(|| SigningKey::derive(SECRET_KEY, Scope::new(TIMESTAMP, "iai")));
 
-/// What is hashed and signed for a call with [`PARAMETERS`].
-pub(crate) static CANONICAL_TEXT: LazyLock<String> =
+/// The canonical request and the string to sign of a request with [`PARAMETERS`].
+pub(crate) static CANONICAL_REQUEST_TEXT: LazyLock<String> =
     LazyLock::new(|| CANONICAL_REQUEST.to_string());
-pub(crate) static TEXT_TO_SIGN: LazyLock<String> = LazyLock::new(|| {
-    StringToSign::new(TIME, Scope::new(TIME, "iai"), &CANONICAL_REQUEST).to_string()
+pub(crate) static STRING_TO_SIGN: LazyLock<String> = LazyLock::new(|| {
+    StringToSign::new(TIMESTAMP, Scope::new(TIMESTAMP, "iai"), &CANONICAL_REQUEST).to_string()
 });
 static CANONICAL_REQUEST: LazyLock<CanonicalRequest> =
-    LazyLock::new(|| CanonicalRequest::new("POST", "", HEADERS, &hashed(PARAMETERS)));
+    LazyLock::new(|| CanonicalRequest::new("POST", "", HEADERS, &sha256_hex(PARAMETERS)));
 
-/// The parameters of the documented call for a group.
+/// The parameters of the documented request for a group.
 pub(crate) const PARAMETERS: &[u8] = br#"{"GroupId":"aaa"}"#;
 
-/// The headers that are signed of every call.
+/// The signed headers of every request.
 pub(crate) const HEADERS: &[(&str, &str)] = &[
     ("content-type", "application/json"),
     ("host", "iai.tencentcloudapi.com"),
@@ -114,19 +112,19 @@ pub(crate) const SECRET_ID: &str = "AKIDEXAMPLEEXAMPLEEXAMPLEEXAMPLE0000";
 pub(crate) const SECRET_KEY: &str = "examplesecretexamplesecret000000";
 
 pub(crate) const REQUEST_ID: &str = "6faa05d0-287b-464e-8755-cf3e8d0c703d";
-pub(crate) const TIME: UtcDateTime = utc_datetime!(2026-11-22 12:00);
+pub(crate) const TIMESTAMP: i64 = utc_datetime!(2026-11-22 12:00).unix_timestamp();
 
-/// Makes everything, so that the first iteration of a benchmark does not.
+/// Initializes the statics, so that the first iteration of a benchmark does not.
 pub(crate) fn prepare() {
-    LazyLock::force(&GROUP_INSIDE);
-    LazyLock::force(&PERSON_INSIDE);
-    LazyLock::force(&PAGE_INSIDE);
-    LazyLock::force(&REFUSED);
+    LazyLock::force(&GROUP_RESPONSE);
+    LazyLock::force(&PERSON_RESPONSE);
+    LazyLock::force(&PAGE_RESPONSE);
+    LazyLock::force(&ERROR_RESPONSE);
     LazyLock::force(&INVALID);
     LazyLock::force(&CONTEXT);
     LazyLock::force(&SIGNING_KEY);
-    LazyLock::force(&CANONICAL_TEXT);
-    LazyLock::force(&TEXT_TO_SIGN);
+    LazyLock::force(&CANONICAL_REQUEST_TEXT);
+    LazyLock::force(&STRING_TO_SIGN);
 }
 
 fn person() -> Value {
@@ -135,19 +133,20 @@ fn person() -> Value {
     ))
 }
 
-/// Returns the first answer that a page of the documentation shows.
+/// Returns the first example response of a documentation page.
 fn example(page: &str) -> Value {
     let (_, rest) = page.split_once("Output Example").unwrap();
     let mut values = serde_json::Deserializer::from_str(rest).into_iter();
     values.next().unwrap().unwrap()
 }
 
-/// Returns the text of an answer as the API sends it: without white space.
-fn compact(answer: &Value) -> Bytes {
-    answer.to_string().into()
+/// Returns the JSON text of a response as the API sends it: without whitespace.
+fn compact(response: &Value) -> Bytes {
+    response.to_string().into()
 }
 
-fn inside(answer: &[u8]) -> Bytes {
-    let answer: Value = serde_json::from_slice(answer).unwrap();
-    compact(&answer["Response"])
+/// Returns a response without its envelope.
+fn unwrapped(response: &[u8]) -> Bytes {
+    let response: Value = serde_json::from_slice(response).unwrap();
+    compact(&response["Response"])
 }

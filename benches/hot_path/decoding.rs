@@ -1,7 +1,6 @@
-//! What it costs to turn the inside of an envelope into a response, for both operations.
+//! Decoding a response without its envelope, for both operations.
 //!
-//! The baseline is what a program without types would do: it reads the same bytes into a
-//! [`Value`](serde_json::Value). The decodings are to stay below it.
+//! The baseline parses the same bytes into a [`Value`](serde_json::Value). Decoding should take less.
 
 use std::hint::black_box;
 
@@ -12,24 +11,24 @@ use iai_facade::{
     proto::{GetGroupInfoResponse, GetPersonGroupInfoResponse},
 };
 
-use crate::data::{GROUP_INSIDE, PAGE_INSIDE, PERSON_INSIDE, REQUEST_ID};
+use crate::data::{GROUP_RESPONSE, PAGE_RESPONSE, PERSON_RESPONSE, REQUEST_ID};
 
 #[divan::bench]
 #[inline(never)]
 fn group() -> GetGroupInfoResponse {
-    GetGroupInfo::response(black_box(&GROUP_INSIDE), black_box(REQUEST_ID)).unwrap()
+    GetGroupInfo::response(black_box(&GROUP_RESPONSE), black_box(REQUEST_ID)).unwrap()
 }
 
 #[divan::bench]
 #[inline(never)]
 fn person() -> GetPersonGroupInfoResponse {
-    GetPersonGroupInfo::response(black_box(&PERSON_INSIDE), black_box(REQUEST_ID)).unwrap()
+    GetPersonGroupInfo::response(black_box(&PERSON_RESPONSE), black_box(REQUEST_ID)).unwrap()
 }
 
 #[divan::bench]
 #[inline(never)]
 fn page_of_100_groups() -> GetPersonGroupInfoResponse {
-    GetPersonGroupInfo::response(black_box(&PAGE_INSIDE), black_box(REQUEST_ID)).unwrap()
+    GetPersonGroupInfo::response(black_box(&PAGE_RESPONSE), black_box(REQUEST_ID)).unwrap()
 }
 
 mod baseline {
@@ -37,23 +36,23 @@ mod baseline {
 
     use serde_json::Value;
 
-    use crate::data::{GROUP_INSIDE, PAGE_INSIDE, PERSON_INSIDE};
+    use crate::data::{GROUP_RESPONSE, PAGE_RESPONSE, PERSON_RESPONSE};
 
     #[divan::bench]
     #[inline(never)]
     fn group() -> Value {
-        serde_json::from_slice(black_box(&GROUP_INSIDE)).unwrap()
+        serde_json::from_slice(black_box(&GROUP_RESPONSE)).unwrap()
     }
 
     #[divan::bench]
     #[inline(never)]
     fn person() -> Value {
-        serde_json::from_slice(black_box(&PERSON_INSIDE)).unwrap()
+        serde_json::from_slice(black_box(&PERSON_RESPONSE)).unwrap()
     }
 
     #[divan::bench]
     #[inline(never)]
     fn page_of_100_groups() -> Value {
-        serde_json::from_slice(black_box(&PAGE_INSIDE)).unwrap()
+        serde_json::from_slice(black_box(&PAGE_RESPONSE)).unwrap()
     }
 }

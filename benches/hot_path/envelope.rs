@@ -1,29 +1,29 @@
-//! What opening the envelope of an answer costs: of a small one, of the largest, and of a refusal.
+//! Parsing the envelope of a response: of a small one, of the largest page, and of an API error.
 //!
-//! The baseline is reading the same bytes as JSON and keeping nothing of them.
+//! The baseline parses the same bytes as JSON and discards the values.
 
 use std::hint::black_box;
 
-use iai_facade::upstream::envelope::{Opened, open};
+use iai_facade::upstream::envelope::{Parsed, parse};
 
-use crate::data::{GROUP, PAGE, REFUSED};
+use crate::data::{ERROR_RESPONSE, GROUP, PAGE};
 
 #[divan::bench]
 #[inline(never)]
-fn group() -> Opened {
-    open(black_box(&GROUP)).unwrap()
+fn group() -> Parsed {
+    parse(black_box(&GROUP)).unwrap()
 }
 
 #[divan::bench]
 #[inline(never)]
-fn page_of_100_groups() -> Opened {
-    open(black_box(&PAGE)).unwrap()
+fn page_of_100_groups() -> Parsed {
+    parse(black_box(&PAGE)).unwrap()
 }
 
 #[divan::bench]
 #[inline(never)]
-fn refusal() -> Opened {
-    open(black_box(&REFUSED)).unwrap()
+fn api_error() -> Parsed {
+    parse(black_box(&ERROR_RESPONSE)).unwrap()
 }
 
 mod baseline {
@@ -31,7 +31,7 @@ mod baseline {
 
     use serde::de::IgnoredAny;
 
-    use crate::data::{GROUP, PAGE, REFUSED};
+    use crate::data::{ERROR_RESPONSE, GROUP, PAGE};
 
     #[divan::bench]
     #[inline(never)]
@@ -47,7 +47,7 @@ mod baseline {
 
     #[divan::bench]
     #[inline(never)]
-    fn refusal() -> IgnoredAny {
-        serde_json::from_slice(black_box(&REFUSED)).unwrap()
+    fn api_error() -> IgnoredAny {
+        serde_json::from_slice(black_box(&ERROR_RESPONSE)).unwrap()
     }
 }

@@ -1,23 +1,23 @@
-//! What an error costs, from a failure to the head of the response that tells of it.
+//! Mapping a failure to a status with details, and encoding it into response headers.
 //!
-//! The baseline is the same way for a status of a code and a message, without details.
+//! The baseline encodes a status with code and message, without details.
 
 use std::hint::black_box;
 
 use http::Response;
 use iai_facade::{service::Failure, upstream::Error};
 
-use crate::data::{CONTEXT, INVALID, REFUSAL};
+use crate::data::{API_ERROR, CONTEXT, INVALID};
 
-/// Upstream has no such group: NOT_FOUND, and says so in every detail that fits.
+/// Upstream has no such group: NOT_FOUND with all details.
 #[divan::bench]
 #[inline(never)]
-fn refusal() -> Response<()> {
-    let failure = Failure::Upstream(Error::Refused(REFUSAL.clone()));
+fn api_error() -> Response<()> {
+    let failure = Failure::Upstream(Error::Api(API_ERROR.clone()));
     failure.into_status(black_box(&CONTEXT)).into_http()
 }
 
-/// The service itself objects to three fields: INVALID_ARGUMENT.
+/// Three fields of the request are invalid: INVALID_ARGUMENT.
 #[divan::bench]
 #[inline(never)]
 fn invalid_request() -> Response<()> {
@@ -31,11 +31,11 @@ mod baseline {
     use http::Response;
     use tonic::Status;
 
-    use crate::data::REFUSAL;
+    use crate::data::API_ERROR;
 
     #[divan::bench]
     #[inline(never)]
-    fn refusal() -> Response<()> {
-        Status::not_found(black_box(REFUSAL.message.as_str())).into_http()
+    fn api_error() -> Response<()> {
+        Status::not_found(black_box(API_ERROR.message.as_str())).into_http()
     }
 }

@@ -1,17 +1,14 @@
-//! What this service computes for one call, without what it waits for.
+//! Microbenchmarks of the computations of one call: decoding, errors and signatures.
 //!
-//! `cargo bench` prints times. Each group of benchmarks has a `baseline`, which does something
-//! familiar to the same data: read a time against that of the same run, not against one of another
-//! day or machine. What a benchmark returns is dropped outside of what is measured.
+//! `cargo bench --bench hot_path` prints times. Each group of benchmarks has a `baseline`, a well-known
+//! operation on the same data: compare a time with the baseline of the same run, because times of other
+//! runs and machines differ. The time excludes dropping the returned value.
 //!
-//! `.ci/instructions` counts the instructions of each benchmark instead, and holds them to
+//! `.ci/instructions.py` counts the instructions of each benchmark instead, and compares them with
 //! `benches/instructions.toml`. It finds a benchmark by the symbol of its function, so none may be
-//! inlined, and whatever a benchmark needs is [made before](data::prepare) it is first called.
+//! inlined, and the data is [initialized](data::prepare) before the first call.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what fails must not be measured as if it had not"
-)]
+#![expect(clippy::unwrap_used, reason = "a panic must stop the measurement")]
 
 mod data;
 mod decoding;

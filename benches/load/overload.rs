@@ -1,16 +1,14 @@
-//! Four times the load that the service can serve, from the same two cores.
+//! Overload: four times the peak throughput, generated on the same two cores.
 //!
-//! Upstream takes as long as it does over a network, so that what the service can serve is what may be
-//! in progress, and the callers have time left to be four times as many.
+//! Upstream has the latency of a network, so that the limit of concurrent calls is the bottleneck, not
+//! the processor. The load generator then has processor time left for four times as many calls.
 
 use std::time::Duration;
 
-use iai_facade::{
-    emulator::{Action, Fault, FaultKind},
-    proto::{
-        GetGroupInfoRequest, GetPersonGroupInfoRequest,
-        face_recognition_service_client::FaceRecognitionServiceClient,
-    },
+use iai_emulator::{Action, Fault, FaultKind};
+use iai_facade::proto::{
+    GetGroupInfoRequest, GetPersonGroupInfoRequest,
+    face_recognition_service_client::FaceRecognitionServiceClient,
 };
 use tokio::{
     task::JoinSet,
@@ -19,101 +17,107 @@ use tokio::{
 use tonic::Code;
 
 use crate::{
-    callers::{self, Caller, Outcome},
+    open_loop::{self, Caller, Outcome},
     replica::Replica,
     report::Report,
     upstream,
 };
 
-/// How long upstream takes to answer about a group. About persons it answers at once.
-const UPSTREAM: Duration = Duration::from_millis(400);
+/// The latency of upstream for groups. It responds about persons at once.
+const UPSTREAM_LATENCY: Duration = Duration::from_millis(400);
 
-/// How many call at the same time while the peak is measured, over how many connections.
-const AT_ONCE: usize = 1_024;
+/// Concurrent calls while the peak is measured, and the number of connections.
+const CONCURRENCY: usize = 1_024;
 const CONNECTIONS: usize = 16;
 
-/// How many times the peak is asked for.
+/// The offered load over the peak throughput.
 const OVERLOAD: f64 = 4.0;
 
-/// How long a caller waits. An answer that comes later is worth nothing.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The deadline of a call.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Calls made one after another to see how long one takes.
+/// Number of successive calls for the median latency.
 const SAMPLES: usize = 200;
 
-/// What the process may hold in memory.
+/// Upper bound of the resident memory of the process.
 const MAX_RESIDENT_MIB: f64 = 256.0;
 
 pub(crate) async fn run(is_short: bool) -> Report {
     let duration = Duration::from_secs(if is_short { 4 } else { 20 });
     let emulator = upstream::start().await;
-    let delay = Fault::from(FaultKind::Delay(UPSTREAM)).times(u32::MAX);
+    let delay = Fault::from(FaultKind::Delay(UPSTREAM_LATENCY)).times(u32::MAX);
     emulator.script(delay.on(Action::GetGroupInfo));
     let replica = Replica::start(&emulator.endpoint(), &[]);
 
-    // Connections are opened, and tables have their size.
+    // The warm-up opens connections and lets tables grow.
     peak(&replica, Duration::from_secs(2)).await;
-    let alone = median(&replica).await;
+    let before = median_latency(&replica).await;
     let peak = peak(&replica, duration).await;
 
     let callers = (0..CONNECTIONS).map(|number| Caller {
         number,
         service: replica.address,
         rate: OVERLOAD * peak / CONNECTIONS as f64,
-        timeout: PATIENCE,
+        timeout: TIMEOUT,
     });
-    let outcomes = callers::run(callers.collect(), duration).await;
+    let outcomes = open_loop::run(callers.collect(), duration).await;
     let resident = replica.resident() as f64 / f64::from(1 << 20);
     sleep(Duration::from_secs(1)).await;
-    let afterwards = median(&replica).await;
+    let after = median_latency(&replica).await;
 
-    let good = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    let goodput = good as f64 / duration.as_secs_f64();
+    let served = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let goodput = served as f64 / duration.as_secs_f64();
     let mut report = Report::default();
-    report.note("peak, calls a second", peak);
+    report.note("peak, calls per second", peak);
     report.note(
-        "asked for, calls a second",
+        "offered load, calls per second",
         outcomes.len() as f64 / duration.as_secs_f64(),
     );
-    report.note("answered, calls a second", goodput);
-    report.at_least(80.0, "answered, % of the peak", 100.0 * goodput / peak);
-    report.note("refused with OVERLOADED, %", share(&outcomes, "OVERLOADED"));
+    report.note("served, calls per second", goodput);
+    report.at_least(80.0, "served, % of the peak", 100.0 * goodput / peak);
+    report.note(
+        "rejected with OVERLOADED, %",
+        share(&outcomes, "OVERLOADED"),
+    );
     report.at_most(MAX_RESIDENT_MIB, "resident afterwards, MiB", resident);
-    let [alone, afterwards] = [alone, afterwards].map(|it| 1_000.0 * it.as_secs_f64());
-    report.note("a call before, ms", alone);
-    report.at_most(1.0, "a second after the load, ms more", afterwards - alone);
+    let [before, after] = [before, after].map(|it| 1_000.0 * it.as_secs_f64());
+    report.note("median latency before, ms", before);
+    report.at_most(1.0, "increase 1 s after the load, ms", after - before);
     report
 }
 
-/// Returns how many calls a second are answered if the next is made as soon as one is.
+/// Returns the throughput of a closed loop, in calls per second.
 async fn peak(replica: &Replica, duration: Duration) -> f64 {
     let end = Instant::now() + duration;
     let mut callers = JoinSet::new();
     for number in 0..CONNECTIONS {
         let client = client(replica, number);
-        for _ in 0..AT_ONCE / CONNECTIONS {
+        for _ in 0..CONCURRENCY / CONNECTIONS {
             let mut client = client.clone();
             callers.spawn(async move {
-                let mut answered = 0;
+                let mut served = 0;
                 while Instant::now() < end {
                     client.get_group_info(request()).await.unwrap();
-                    answered += 1;
+                    served += 1;
                 }
-                answered
+                served
             });
         }
     }
-    let answered: usize = callers.join_all().await.into_iter().sum();
-    answered as f64 / duration.as_secs_f64()
+    let served: usize = callers.join_all().await.into_iter().sum();
+    served as f64 / duration.as_secs_f64()
 }
 
-/// Returns how long a call takes to which upstream answers at once, while there is no other.
-async fn median(replica: &Replica) -> Duration {
+/// Returns the median latency of successive calls to which upstream responds at once.
+async fn median_latency(replica: &Replica) -> Duration {
     let mut client = client(replica, 0);
     let mut took = Vec::new();
     for _ in 0..SAMPLES {
         let start = Instant::now();
-        let status = client.get_person_group_info(unknown()).await.unwrap_err();
+        let status = client
+            .get_person_group_info(unknown_person())
+            .await
+            .unwrap_err();
         took.push(start.elapsed());
         assert_eq!(status.code(), Code::NotFound);
     }
@@ -129,7 +133,7 @@ fn client(
         number,
         service: replica.address,
         rate: 0.0,
-        timeout: PATIENCE,
+        timeout: TIMEOUT,
     };
     FaceRecognitionServiceClient::new(caller.channel())
 }
@@ -139,8 +143,8 @@ fn request() -> GetGroupInfoRequest {
     GetGroupInfoRequest { group_id }
 }
 
-fn unknown() -> GetPersonGroupInfoRequest {
-    let person_id = "nobody".to_owned();
+fn unknown_person() -> GetPersonGroupInfoRequest {
+    let person_id = "unknown".to_owned();
     GetPersonGroupInfoRequest {
         person_id,
         ..GetPersonGroupInfoRequest::default()

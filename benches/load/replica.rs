@@ -1,4 +1,4 @@
-//! The program as it is deployed: a process of its own.
+//! A replica: the built program in its own process.
 
 use std::{
     io::{self, BufRead, BufReader, Read},
@@ -8,15 +8,15 @@ use std::{
     time::Duration,
 };
 
-/// A running `serve`, which is killed when it is dropped.
+/// A running `serve`. Dropping it kills the process.
 pub(crate) struct Replica {
     process: Child,
-    /// Where it serves gRPC.
+    /// The address of the gRPC listener.
     pub(crate) address: SocketAddr,
 }
 
 impl Replica {
-    /// Starts the program in front of an emulator, on free ports, and waits until it listens.
+    /// Starts the program on free ports with this upstream endpoint, and waits until it listens.
     pub(crate) fn start(endpoint: &str, flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_iai-facade"))
             .args([
@@ -41,7 +41,7 @@ impl Replica {
                 line["grpc.address"].as_str().map(str::to_owned)
             })
             .unwrap();
-        // A log that nobody reads would stop the program.
+        // The log is discarded.
         thread::spawn(move || io::copy(&mut log, &mut io::sink()));
         Self {
             process,
@@ -49,13 +49,13 @@ impl Replica {
         }
     }
 
-    /// Counts the descriptors that the process has open.
+    /// Returns the number of open file descriptors of the process.
     pub(crate) fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.process.id());
         std::fs::read_dir(folder).unwrap().count()
     }
 
-    /// Returns how long the process has been on a processor.
+    /// Returns the processor time of the process.
     pub(crate) fn processor_time(&self) -> Duration {
         processor_time(self.process.id())
     }
@@ -73,14 +73,14 @@ impl Replica {
     }
 }
 
-/// Returns how long a process has been on a processor, for itself and in the kernel.
+/// Returns the processor time of a process, in user space and in the kernel.
 pub(crate) fn processor_time(process: u32) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    // The name, which comes second, may hold blanks, and ends with a parenthesis.
+    // The second field, the name, may contain spaces, and ends with a parenthesis.
     let (_, fields) = text.rsplit_once(") ").unwrap();
     let fields = fields.split(' ').skip(11).take(2);
     let ticks: u64 = fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-    // A tick is a hundredth of a second on every Linux.
+    // USER_HZ is 100 on Linux: a tick is 10 ms.
     Duration::from_millis(ticks * 10)
 }
 

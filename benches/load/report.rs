@@ -1,4 +1,4 @@
-//! What was measured, beside what is promised.
+//! The figures of a scenario, with their bounds.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ enum Bound {
 }
 
 impl Bound {
-    fn is_kept(self, value: f64) -> bool {
+    fn contains(self, value: f64) -> bool {
         match self {
             Self::AtLeast(bound) => value >= bound,
             Self::AtMost(bound) => value <= bound,
@@ -29,26 +29,28 @@ impl Bound {
 }
 
 impl Report {
-    /// Adds a figure that must not be smaller.
+    /// Adds a figure with a lower bound.
     pub(crate) fn at_least(&mut self, bound: f64, name: impl Into<String>, value: f64) {
         self.add(name.into(), value, Some(Bound::AtLeast(bound)));
     }
 
-    /// Adds a figure that must not be larger.
+    /// Adds a figure with an upper bound.
     pub(crate) fn at_most(&mut self, bound: f64, name: impl Into<String>, value: f64) {
         self.add(name.into(), value, Some(Bound::AtMost(bound)));
     }
 
-    /// Adds a figure of which nothing is promised.
+    /// Adds a figure without a bound.
     pub(crate) fn note(&mut self, name: impl Into<String>, value: f64) {
         self.add(name.into(), value, None);
     }
 
-    /// Tells whether every bound is kept. A figure that is not a number keeps none.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.0
-            .iter()
-            .all(|figure| figure.bound.is_none_or(|bound| bound.is_kept(figure.value)))
+    /// Returns whether every figure is within its bound. NaN is within none.
+    pub(crate) fn is_within_bounds(&self) -> bool {
+        self.0.iter().all(|figure| {
+            figure
+                .bound
+                .is_none_or(|bound| bound.contains(figure.value))
+        })
     }
 
     fn add(&mut self, name: String, value: f64, bound: Option<Bound>) {
@@ -65,8 +67,8 @@ impl fmt::Display for Report {
                 Some(Bound::AtMost(most)) => write!(f, "  at most {most}")?,
                 None => {}
             }
-            let is_broken = bound.is_some_and(|bound| !bound.is_kept(*value));
-            writeln!(f, "{}", if is_broken { "  BROKEN" } else { "" })?;
+            let is_exceeded = bound.is_some_and(|bound| !bound.contains(*value));
+            writeln!(f, "{}", if is_exceeded { "  EXCEEDED" } else { "" })?;
         }
         Ok(())
     }

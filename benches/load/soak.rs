@@ -1,4 +1,5 @@
-//! A million calls, among which much goes wrong.
+//! Soak test: a million calls with upstream faults, cancellations and reconnects leak neither memory nor
+//! file descriptors.
 
 use std::{
     sync::{
@@ -9,9 +10,9 @@ use std::{
 };
 
 use http::StatusCode;
-use iai_facade::{
-    emulator::{Cut, Emulator, FaultKind},
-    proto::{GetGroupInfoRequest, face_recognition_service_client::FaceRecognitionServiceClient},
+use iai_emulator::{Cut, Emulator, FaultKind};
+use iai_facade::proto::{
+    GetGroupInfoRequest, face_recognition_service_client::FaceRecognitionServiceClient,
 };
 use tokio::{
     task::JoinSet,
@@ -19,44 +20,48 @@ use tokio::{
 };
 use tonic::Code;
 
-use crate::{callers::Caller, replica::Replica, report::Report, upstream};
+use crate::{open_loop::Caller, replica::Replica, report::Report, upstream};
 
-/// Callers, each with a connection of its own and one call at a time.
+/// Number of callers, each with its own connection and one call at a time.
 const CALLERS: usize = 48;
 
-/// How often something goes wrong: once in so many calls.
-const FAULT: usize = 50;
-const CANCELLATION: usize = 40;
-const RECONNECT: usize = 200;
+/// Number of calls for each upstream fault, cancellation and reconnect.
+const CALLS_PER_FAULT: usize = 50;
+const CALLS_PER_CANCELLATION: usize = 40;
+const CALLS_PER_RECONNECT: usize = 200;
 
-/// After how many calls buffers, tables and the allocator's pages have their size.
-const SETTLED: usize = 100_000;
+/// Calls before the first measurement, so that buffers, tables and the allocator's pages have grown.
+const WARM_UP_CALLS: usize = 100_000;
 
-/// How long connections to upstream are kept, and what is left behind is waited for.
-const IDLE: &str = "1s";
-const SETTLING: Duration = Duration::from_secs(20);
+/// The idle timeout of connections to upstream, and the time limit for descriptors to be closed.
+const IDLE_TIMEOUT: &str = "1s";
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(is_short: bool) -> Report {
     let calls: usize = if is_short { 200_000 } else { 1_000_000 };
     let emulator = Arc::new(upstream::start().await);
-    let flags = ["--max-connection-age=2s", "--upstream-idle-timeout", IDLE];
+    let flags = [
+        "--max-connection-age=2s",
+        "--upstream-idle-timeout",
+        IDLE_TIMEOUT,
+    ];
     let replica = Replica::start(&emulator.endpoint(), &flags);
     let descriptors = replica.descriptors();
 
-    let first = make(&replica, &emulator, SETTLED).await;
+    let first = make_calls(&replica, &emulator, WARM_UP_CALLS).await;
     let before = replica.resident();
-    let rest = make(&replica, &emulator, calls - SETTLED).await;
+    let rest = make_calls(&replica, &emulator, calls - WARM_UP_CALLS).await;
     let after = replica.resident();
-    let left = settled(&replica, descriptors).await;
+    let leaked = leaked_descriptors(&replica, descriptors).await;
 
     let mut report = Report::default();
     report.note("calls", calls as f64);
     for (name, count) in [
-        ("answered", first.answered + rest.answered),
-        ("failed, with a status of ours", first.failed + rest.failed),
-        ("cancelled by the caller", first.cancelled + rest.cancelled),
+        ("succeeded", first.succeeded + rest.succeeded),
+        ("failed, with error details", first.failed + rest.failed),
+        ("cancelled by the client", first.cancelled + rest.cancelled),
         (
-            "not sent, for a connection that ended",
+            "not sent, because the connection closed",
             first.unsent + rest.unsent,
         ),
     ] {
@@ -64,7 +69,7 @@ pub(crate) async fn run(is_short: bool) -> Report {
     }
     report.at_most(
         0.0,
-        "answered with anything else",
+        "failed, without error details",
         (first.other + rest.other) as f64,
     );
     report.note(
@@ -73,24 +78,24 @@ pub(crate) async fn run(is_short: bool) -> Report {
     );
     report.at_most(
         10.0,
-        "resident at the end, % more",
+        "growth until the end, %",
         100.0 * (after as f64 / before as f64 - 1.0),
     );
-    report.at_most(0.0, "descriptors left behind", left as f64);
+    report.at_most(0.0, "leaked file descriptors", leaked as f64);
     report
 }
 
-/// What became of calls.
+/// The number of calls with each outcome.
 #[derive(Debug, Default)]
 struct Outcomes {
-    answered: usize,
+    succeeded: usize,
     failed: usize,
     cancelled: usize,
     unsent: usize,
     other: usize,
 }
 
-async fn make(replica: &Replica, emulator: &Arc<Emulator>, calls: usize) -> Outcomes {
+async fn make_calls(replica: &Replica, emulator: &Arc<Emulator>, calls: usize) -> Outcomes {
     let next = Arc::new(AtomicUsize::new(0));
     let mut callers = JoinSet::new();
     for number in 0..CALLERS {
@@ -109,26 +114,26 @@ async fn make(replica: &Replica, emulator: &Arc<Emulator>, calls: usize) -> Outc
                 if call >= calls {
                     return outcomes;
                 }
-                if call.is_multiple_of(RECONNECT) {
+                if call.is_multiple_of(CALLS_PER_RECONNECT) {
                     client = FaceRecognitionServiceClient::new(caller.channel());
                 }
-                if call.is_multiple_of(FAULT) {
-                    emulator.script(fault(call / FAULT));
+                if call.is_multiple_of(CALLS_PER_FAULT) {
+                    emulator.script(fault(call / CALLS_PER_FAULT));
                 }
-                let patience = match call.is_multiple_of(CANCELLATION) {
+                let limit = match call.is_multiple_of(CALLS_PER_CANCELLATION) {
                     true => Duration::from_millis(1),
                     false => Duration::from_secs(60),
                 };
                 let group_id = format!("group-{}", call % upstream::GROUPS);
                 let request = GetGroupInfoRequest { group_id };
-                let answer = timeout(patience, client.get_group_info(request)).await;
-                outcomes.count(answer);
+                let result = timeout(limit, client.get_group_info(request)).await;
+                outcomes.count(result);
             }
         });
     }
     let mut total = Outcomes::default();
     for one in callers.join_all().await {
-        total.answered += one.answered;
+        total.succeeded += one.succeeded;
         total.failed += one.failed;
         total.cancelled += one.cancelled;
         total.unsent += one.unsent;
@@ -138,11 +143,11 @@ async fn make(replica: &Replica, emulator: &Arc<Emulator>, calls: usize) -> Outc
 }
 
 impl Outcomes {
-    fn count<T>(&mut self, answer: Result<Result<T, tonic::Status>, tokio::time::error::Elapsed>) {
-        let counter = match answer {
-            Ok(Ok(_)) => &mut self.answered,
+    fn count<T>(&mut self, result: Result<Result<T, tonic::Status>, tokio::time::error::Elapsed>) {
+        let counter = match result {
+            Ok(Ok(_)) => &mut self.succeeded,
             Ok(Err(status)) if !status.details().is_empty() => &mut self.failed,
-            // tonic's own, of a call that its connection ended before.
+            // tonic's own status for a call whose connection closed before it was sent.
             Ok(Err(status)) if matches!(status.code(), Code::Cancelled | Code::Unknown) => {
                 &mut self.unsent
             }
@@ -153,26 +158,26 @@ impl Outcomes {
     }
 }
 
-/// Returns one fault after another.
+/// Returns the faults in rotation.
 fn fault(number: usize) -> FaultKind {
     match number % 7 {
         0 => FaultKind::Cut(Cut::BeforeHeaders),
         1 => FaultKind::Delay(Duration::from_millis(50)),
         2 => FaultKind::Garbage,
         3 => FaultKind::status(StatusCode::BAD_GATEWAY),
-        4 => FaultKind::refuse("InternalError"),
+        4 => FaultKind::api_error("InternalError"),
         5 => FaultKind::Truncate,
         _ => FaultKind::Oversize(100_000),
     }
 }
 
-/// Waits until as many descriptors are open as `before`, and returns how many more there are.
-async fn settled(replica: &Replica, before: usize) -> usize {
-    let settling = async {
+/// Waits until no more descriptors are open than `before`, and returns the excess at the time limit.
+async fn leaked_descriptors(replica: &Replica, before: usize) -> usize {
+    let closed = async {
         while replica.descriptors() > before {
             sleep(Duration::from_millis(100)).await;
         }
     };
-    let _ = timeout(SETTLING, settling).await;
+    let _ = timeout(CLOSE_TIMEOUT, closed).await;
     replica.descriptors().saturating_sub(before)
 }

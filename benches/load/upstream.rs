@@ -1,19 +1,19 @@
-//! The account whose quota is shared: an emulator with groups enough that no two calls are equal.
+//! The upstream of all scenarios: an emulator with so many groups that equal calls are rare.
 
 use std::{fmt::Write, net::Ipv4Addr};
 
-use iai_facade::emulator::{Emulator, Fixtures};
+use iai_emulator::{Emulator, Fixtures};
 
-/// How many groups the account has: `group-0`, `group-1` and so on.
+/// Number of groups of the account: `group-0`, `group-1` and so on.
 pub(crate) const GROUPS: usize = 10_000;
 
-/// Starts an emulator that has the groups, and no limit.
+/// Starts an emulator with the groups and without a rate limit.
 pub(crate) async fn start() -> Emulator {
     let listen = (Ipv4Addr::LOCALHOST, 0).into();
     Emulator::start(listen, fixtures()).await.unwrap()
 }
 
-/// Returns what such an emulator starts with.
+/// Returns the fixtures with the groups.
 pub(crate) fn fixtures() -> Fixtures {
     let mut text = String::new();
     for number in 0..GROUPS {
@@ -27,9 +27,20 @@ pub(crate) fn fixtures() -> Fixtures {
     Fixtures::parse(&text).unwrap()
 }
 
-/// Returns how many calls the emulator has answered, and how many of these it refused for their rate.
-pub(crate) fn answered(emulator: &Emulator) -> (u64, u64) {
-    let tally = emulator.tally();
-    let throttled = tally.get("RequestLimitExceeded").copied();
-    (tally.values().sum(), throttled.unwrap_or_default())
+/// Responses of an emulator since its start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counts {
+    pub(crate) total: u64,
+    /// Those with the error code of an exceeded rate limit.
+    pub(crate) throttled: u64,
+}
+
+/// Returns how many responses the emulator has sent.
+pub(crate) fn counts(emulator: &Emulator) -> Counts {
+    let counts = emulator.counts_by_code();
+    let throttled = counts.get("RequestLimitExceeded").copied();
+    Counts {
+        total: counts.values().sum(),
+        throttled: throttled.unwrap_or_default(),
+    }
 }

@@ -1,4 +1,4 @@
-// Command example looks up a group, and says what went wrong if that fails.
+// Command example looks up a group and explains the error if the call fails.
 //
 // Usage: go run . ADDRESS GROUP_ID
 package main
@@ -35,7 +35,7 @@ func show(address, groupID string) error {
 	}
 	defer connection.Close()
 
-	// Without a deadline a call may take as long as the service allows.
+	// Without a deadline, a call may take up to the --max-call-time of the service.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	client := iaifacadev1.NewFaceRecognitionServiceClient(connection)
@@ -48,7 +48,7 @@ func show(address, groupID string) error {
 	return nil
 }
 
-// explain returns what a caller can know of an error.
+// explain formats the status, reason and retry delay of an error.
 func explain(err error) string {
 	failed := status.Convert(err)
 	text := fmt.Sprintf("%s: %s", failed.Code(), failed.Message())

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func TestAGroupIsShown(t *testing.T) {
+func TestGroupIsPrinted(t *testing.T) {
 	address := serve(t)
 
 	if err := show(address, "aaa"); err != nil {
@@ -19,7 +19,7 @@ func TestAGroupIsShown(t *testing.T) {
 	}
 }
 
-func TestAnErrorIsExplained(t *testing.T) {
+func TestErrorIsExplained(t *testing.T) {
 	address := serve(t)
 
 	text := explain(show(address, "zzz"))
@@ -31,8 +31,8 @@ func TestAnErrorIsExplained(t *testing.T) {
 	}
 }
 
-func TestADelayIsExplained(t *testing.T) {
-	address := serve(t, "[[faults]]\nrefuse = { code = \"RequestLimitExceeded\" }\ntimes = 100\n")
+func TestRetryDelayIsExplained(t *testing.T) {
+	address := serve(t, "[[faults]]\napi_error = { code = \"RequestLimitExceeded\" }\ntimes = 100\n")
 
 	text := explain(show(address, "aaa"))
 
@@ -41,8 +41,8 @@ func TestADelayIsExplained(t *testing.T) {
 	}
 }
 
-// serve starts the service before an emulator, with the given fixtures if there are any, and returns
-// where it listens. It is stopped at the end of the test, and must end well.
+// serve starts the service with an emulator as upstream, with optional fixtures, and returns the address
+// of the gRPC listener. The end of the test stops the service and checks its exit code.
 func serve(t *testing.T, fixtures ...string) string {
 	t.Helper()
 	arguments := []string{"serve", "--emulate", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"}
@@ -74,7 +74,7 @@ func serve(t *testing.T, fixtures ...string) string {
 			return line.Address
 		}
 	}
-	t.Fatal("the program ended before it listened")
+	t.Fatal("the program exited before it was listening")
 	return ""
 }
 

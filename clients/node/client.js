@@ -1,4 +1,4 @@
-// A client of the service, and what its errors say.
+// Client of the service, with access to the details of its errors.
 
 import { fileURLToPath } from "node:url";
 
@@ -16,13 +16,13 @@ const definitions = protoLoader.loadSync(
   },
 );
 
-/** A stub of the service. */
+/** The client class of the service. */
 export const { FaceRecognitionService } = grpc.loadPackageDefinition(definitions).iaifacade.v1;
 
 /**
- * Calls a method, and returns a promise of its response.
+ * Calls a method and returns a promise of the response.
  *
- * Without a deadline, which is in milliseconds from now, it may take as long as the service allows.
+ * `timeout` is in milliseconds. Without it, the call may take up to the `--max-call-time` of the service.
  */
 export function call(client, method, request, { timeout = Infinity, metadata } = {}) {
   return new Promise((resolve, reject) => {
@@ -35,7 +35,7 @@ export function call(client, method, request, { timeout = Infinity, metadata } =
   });
 }
 
-/** Returns the details of an error by their types, such as `ErrorInfo`. */
+/** Returns the details of an error, keyed by type name, such as `ErrorInfo`. */
 export function detailsOf(error) {
   const [status] = error.metadata.get("grpc-status-details-bin");
   const details = status ? definitions["google.rpc.Status"].deserialize(status).details : [];

@@ -1,4 +1,4 @@
-// Looks up the groups of a person, and says what went wrong if that fails.
+// Looks up the groups of a person and explains the error if the call fails.
 //
 // Usage: node example.js ADDRESS PERSON_ID
 
@@ -10,7 +10,7 @@ async function main(address, personId) {
   const client = new FaceRecognitionService(address, grpc.credentials.createInsecure());
   try {
     const request = { personId, limit: 100 };
-    // Without a deadline a call may take as long as the service allows.
+    // Without a deadline, a call may take up to the --max-call-time of the service.
     const response = await call(client, "getPersonGroupInfo", request, { timeout: 2000 });
     for (const { groupId, personExDescriptions } of response.personGroupInfos) {
       console.log(`${groupId}: ${personExDescriptions.join(", ")}`);
@@ -23,7 +23,7 @@ async function main(address, personId) {
   }
 }
 
-/** Returns what a caller can know of an error. */
+/** Formats the status, reason and retry delay of an error. */
 function explain(error) {
   const lines = [`${grpc.status[error.code]}: ${error.details}`];
   const { ErrorInfo: info, RetryInfo: retry } = detailsOf(error);

@@ -1,4 +1,4 @@
-"""Looks up the groups of a person, and says what went wrong if that fails.
+"""Looks up the groups of a person and explains the error if the call fails.
 
 Usage: .venv/bin/python example.py ADDRESS PERSON_ID
 """
@@ -18,7 +18,7 @@ def main(address, person_id):
         service = FaceRecognitionServiceStub(channel)
         request = GetPersonGroupInfoRequest(person_id=person_id, limit=100)
         try:
-            # Without a deadline a call may take as long as the service allows.
+            # Without a deadline, a call may take up to the --max-call-time of the service.
             response = service.GetPersonGroupInfo(request, timeout=2)
         except grpc.RpcError as error:
             sys.exit(explain(error))
@@ -28,7 +28,7 @@ def main(address, person_id):
 
 
 def explain(error):
-    """Returns what a caller can know of an error."""
+    """Formats the status, reason and retry delay of an error."""
     lines = [f"{error.code().name}: {error.details()}"]
     status = rpc_status.from_call(error)
     for detail in status.details if status else []:

@@ -1,8 +1,8 @@
-//! The body of any answer, opened.
+//! Fuzz target: the parser of the upstream response envelope.
 //!
-//! What must hold: a reply is a slice of the body, itself a JSON object, with an id and without an
-//! error; a refusal says what the body says; and whatever is neither is described without being
-//! repeated, for it goes into the log.
+//! Properties: a successful response is a slice of the body, is a JSON object, and has a request id and no
+//! error; an API error has the code, message and request id of the body; and the error for any other body
+//! contains no part of it, because it is logged.
 
 #![no_main]
 
@@ -10,24 +10,24 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use iai_facade::upstream::{
-    Refusal, Reply,
-    envelope::{NotAnEnvelope, Opened, open},
+    ApiError, ApiResponse,
+    envelope::{InvalidEnvelope, Parsed, parse},
 };
-use iai_facade_fuzz::{assert_tells_only_the_place, plainly_read};
+use iai_facade_fuzz::{assert_only_position, parse_untyped};
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
 
 fuzz_target!(|data: &[u8]| {
     let body = Bytes::copy_from_slice(data);
-    match open(&body) {
-        Ok(Opened::Replied {
-            reply,
+    match parse(&body) {
+        Ok(Parsed::Response {
+            response,
             is_deprecated,
-        }) => check_reply(&body, &reply, is_deprecated),
-        Ok(Opened::Refused(refusal)) => check_refusal(&body, &refusal),
-        Err(NotAnEnvelope::Malformed(malformed)) => assert_tells_only_the_place(&malformed, data),
-        Err(NotAnEnvelope::WithoutRequestId) => {
-            if let Some(value) = plainly_read(data) {
+        }) => check_response(&body, &response, is_deprecated),
+        Ok(Parsed::Error(error)) => check_api_error(&body, &error),
+        Err(InvalidEnvelope::Malformed(malformed)) => assert_only_position(&malformed, data),
+        Err(InvalidEnvelope::WithoutRequestId) => {
+            if let Some(value) = parse_untyped(data) {
                 let id = &value["Response"]["RequestId"];
                 assert!(id.is_null() || id == "");
             }
@@ -35,17 +35,17 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn check_reply(body: &Bytes, reply: &Reply, is_deprecated: bool) {
-    assert!(!reply.request_id.is_empty());
-    let (whole, part) = (body.as_ptr_range(), reply.body.as_ptr_range());
+fn check_response(body: &Bytes, response: &ApiResponse, is_deprecated: bool) {
+    assert!(!response.request_id.is_empty());
+    let (whole, part) = (body.as_ptr_range(), response.body.as_ptr_range());
     assert!(whole.start <= part.start && part.end <= whole.end);
 
-    // Raw, since a value may be a number that is JSON but not representable.
+    // Raw values, because a number can be valid JSON but not representable.
     let members: HashMap<String, &RawValue> =
-        serde_json::from_slice(&reply.body).expect("a JSON object");
+        serde_json::from_slice(&response.body).expect("a JSON object");
     let request_id: String =
-        serde_json::from_str(members["RequestId"].get()).expect("a text for an id");
-    assert_eq!(request_id, reply.request_id);
+        serde_json::from_str(members["RequestId"].get()).expect("a string as id");
+    assert_eq!(request_id, response.request_id);
     assert!(
         members
             .get("Error")
@@ -57,14 +57,14 @@ fn check_reply(body: &Bytes, reply: &Reply, is_deprecated: bool) {
     assert_eq!(is_deprecated, has_warning);
 }
 
-fn check_refusal(body: &Bytes, refusal: &Refusal) {
-    assert_eq!((refusal.server_time, refusal.retry_after), (None, None));
-    if let Some(value) = plainly_read(body) {
+fn check_api_error(body: &Bytes, error: &ApiError) {
+    assert_eq!((error.server_time, error.retry_after), (None, None));
+    if let Some(value) = parse_untyped(body) {
         let response = &value["Response"];
-        assert_eq!(response["Error"]["Code"], refusal.code);
+        assert_eq!(response["Error"]["Code"], error.code);
         let message = response["Error"]["Message"].as_str();
-        assert_eq!(message.unwrap_or_default(), refusal.message);
+        assert_eq!(message.unwrap_or_default(), error.message);
         let request_id = response["RequestId"].as_str();
-        assert_eq!(request_id.unwrap_or_default(), refusal.request_id);
+        assert_eq!(request_id.unwrap_or_default(), error.request_id);
     }
 }

@@ -1,11 +1,11 @@
-//! A fixtures file.
+//! Fuzz target: the parser of emulator fixtures.
 //!
-//! What must hold: it is read, or refused with the number of a line that it has; and an empty line
-//! before it changes nothing but that number, so that the number is not just any.
+//! Properties: an error has the number of an existing line, and an empty line in front of the text changes
+//! only that number, by one.
 
 #![no_main]
 
-use iai_facade::emulator::Fixtures;
+use iai_emulator::Fixtures;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 fuzz_target!(|data: &[u8]| -> Corpus {
@@ -18,21 +18,21 @@ fuzz_target!(|data: &[u8]| -> Corpus {
         assert!((1..=lines).contains(line), "line {line}: {message}");
     }
 
-    // A byte order mark may only be first.
+    // A byte order mark is valid only at the start.
     if !text.starts_with('\u{feff}') {
-        let moved = problem.map(|(line, message)| (line + 1, message));
-        assert_eq!(self::problem(&format!("\n{text}")), moved);
+        let shifted = problem.map(|(line, message)| (line + 1, message));
+        assert_eq!(self::problem(&format!("\n{text}")), shifted);
     }
     Corpus::Keep
 });
 
-/// Returns why `text` is no fixtures file, and on which line.
+/// Returns the line and message of the error in `text`, if it is not a valid fixtures file.
 fn problem(text: &str) -> Option<(usize, String)> {
     let error = Fixtures::parse(text).err()?.to_string();
     let (line, message) = error
         .strip_prefix("line ")
         .and_then(|rest| rest.split_once(": "))
-        .expect("the number of a line and a message");
+        .expect("a line number and a message");
     assert!(!message.is_empty());
     Some((line.parse().expect("a number"), message.to_owned()))
 }

@@ -1,11 +1,11 @@
-//! The headers of a call, one a line, as `name: value`.
+//! Fuzz target: the parser of request metadata. The input is one header per line, as `name: value`.
 //!
-//! What must hold: a timeout is read if and only if it follows the grammar of gRPC, and then to the
-//! nanosecond; a call's deadline is never later than the service or the caller allows; a repetition
-//! is one whose count says so; an id is of 1 to 128 visible ASCII characters, the caller's own if that
-//! is such; a token is what a bearer's header ends with; the name that a proxy gives its caller is of
-//! 1 to 256 visible ASCII characters, and from behind the last comma unless there are quotes; and who
-//! says no-cache, and no more, does not get a kept answer.
+//! Properties: a timeout is parsed if and only if it follows the gRPC grammar, exact to the nanosecond; the
+//! deadline of a call is never later than the client's timeout or `--max-call-time`; a call is a retry if
+//! and only if its attempt count says so; the request id has 1 to 128 visible ASCII characters, and is the
+//! client's if that is valid; a bearer token is the end of its header; the name of a forwarded caller has 1
+//! to 256 visible ASCII characters, and follows the last comma outside of quotation marks; and a call with
+//! only `no-cache` bypasses the cache.
 
 #![no_main]
 
@@ -13,10 +13,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use iai_facade::{
-    deadline::{Bound, Deadline},
-    server::metadata::{
-        bearer_token, forwarded_name, is_no_cache, is_repetition, request_id, timeout,
-    },
+    auth::{bearer_token, forwarded_name},
+    context::{Bound, Deadline},
+    server::metadata::{is_no_cache, is_retry, request_id, timeout},
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::time::Instant;
@@ -41,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
             .is_some_and(|count| count > limit)
     };
     let expected = exceeds("grpc-previous-rpc-attempts", 0) || exceeds("x-envoy-attempt-count", 1);
-    assert_eq!(is_repetition(&headers), expected);
+    assert_eq!(is_retry(&headers), expected);
 
     let mut directives = headers.get_all("cache-control").into_iter();
     if directives.any(|value| value.as_bytes().eq_ignore_ascii_case(b"no-cache")) {
@@ -70,7 +69,7 @@ fuzz_target!(|data: &[u8]| {
     check_forwarded(&headers);
 });
 
-/// Checks the name that a proxy gives its caller, by another way of reading it.
+/// Checks the name of a forwarded caller with a second, simpler parser.
 fn check_forwarded(headers: &HeaderMap) {
     let name = forwarded_name(headers);
     let is_name =
@@ -87,28 +86,82 @@ fn check_forwarded(headers: &HeaderMap) {
     let certificates = values("x-forwarded-client-cert");
     let client_ids = values("l5d-client-id");
     let expected = match (&certificates[..], &client_ids[..]) {
-        ([], [client_id]) => Some(*client_id),
-        // With quotation marks there is more to it.
-        ([certificates], []) if !certificates.contains(&b'"') && certificates.is_ascii() => {
-            let last = certificates.rsplit(|byte| *byte == b',').next();
-            last.and_then(uri)
-        }
-        (_, []) => return,
+        ([], [client_id]) => Some(client_id.to_vec()),
+        (certificates, []) => uri(&certificates.join(&b", "[..])),
         _ => None,
     };
-    assert_eq!(name.as_deref().map(str::as_bytes), expected.filter(is_name));
+    let expected = expected.filter(|name| is_name(&name.as_slice()));
+    assert_eq!(name.as_deref().map(str::as_bytes), expected.as_deref());
 }
 
-/// Returns the first URI of pairs that are parted by semicolons.
-fn uri(pairs: &[u8]) -> Option<&[u8]> {
-    pairs.split(|byte| *byte == b';').find_map(|pair| {
-        let equals = pair.iter().position(|byte| *byte == b'=')?;
-        let is_uri = pair[..equals].trim_ascii().eq_ignore_ascii_case(b"uri");
-        is_uri.then(|| pair[equals + 1..].trim_ascii())
-    })
+/// Returns the first URI of the last element.
+///
+/// Replaces what is not syntax by control characters, which no header contains, so that commas and
+/// semicolons separate and quotation marks open and close.
+fn uri(certificates: &[u8]) -> Option<Vec<u8>> {
+    const HIDDEN: [(&str, &str); 4] = [
+        ("\\\\", "\x01"),
+        ("\\\"", "\x02"),
+        (",", "\x03"),
+        (";", "\x04"),
+    ];
+    let [backslash, quotation_mark, comma, semicolon] = HIDDEN;
+    let text = std::str::from_utf8(certificates)
+        .ok()
+        .filter(|text| text.is_ascii())?;
+    let text = hidden(text, &[backslash, quotation_mark]);
+    let parts: Vec<_> = text.split('"').collect();
+    if parts.len() % 2 == 0 {
+        return None;
+    }
+    let is_quoted = |number| number % 2 == 1;
+    let parts = parts
+        .iter()
+        .enumerate()
+        .map(|(number, part)| match is_quoted(number) {
+            true => hidden(part, &[comma, semicolon]),
+            false => (*part).to_owned(),
+        });
+    let text = parts.collect::<Vec<_>>().join("\"");
+
+    let last = text.rsplit(',').next()?;
+    let mut pairs = last.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(key, _)| key.trim().eq_ignore_ascii_case("uri"))?;
+    let value = value.trim();
+    let (value, unescaped) = match value.strip_prefix('"') {
+        Some(quoted) => {
+            let quoted = quoted
+                .strip_suffix('"')
+                .filter(|quoted| !quoted.contains('"'));
+            (quoted?, ["\\", "\"", ",", ";"])
+        }
+        None => (value, HIDDEN.map(|(shown, _)| shown)),
+    };
+    let shown = unescaped
+        .iter()
+        .zip(HIDDEN)
+        .fold(value.to_owned(), |value, (shown, (_, hidden))| {
+            value.replace(hidden, shown)
+        });
+    Some(shown.into_bytes())
 }
 
-/// Reads the lines that are headers, and skips the others.
+/// Replaces each text by a control character, from left to right.
+fn hidden(text: &str, replaced: &[(&str, &str)]) -> String {
+    let mut rest = text;
+    let mut result = String::new();
+    while let Some(first) = rest.chars().next() {
+        let found = replaced.iter().find(|(shown, _)| rest.starts_with(shown));
+        let (shown, text) = found.map_or((&rest[..first.len_utf8()], None), |(shown, hidden)| {
+            (*shown, Some(*hidden))
+        });
+        result.push_str(text.unwrap_or(shown));
+        rest = &rest[shown.len()..];
+    }
+    result
+}
+
+/// Parses the lines that are valid headers and skips the others.
 fn headers(data: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in data.split(|byte| *byte == b'\n') {
@@ -140,7 +193,7 @@ fn check_deadline(timeout: Option<Duration>, max_call_time: Duration) {
     }
 }
 
-/// Reads a `Timeout` by the grammar: `1*8DIGIT` and a unit.
+/// Parses a `Timeout` by the gRPC grammar: `1*8DIGIT` and a unit.
 fn nanoseconds(text: &[u8]) -> Option<u128> {
     let (unit, digits) = text.split_last()?;
     let unit = match unit {
@@ -158,13 +211,13 @@ fn nanoseconds(text: &[u8]) -> Option<u128> {
     Some(unit * u128::from(decimal(digits)?))
 }
 
-/// Reads a count of attempts: digits, or a plus sign and digits, that 32 bits can hold.
+/// Parses an attempt count: an optional plus sign and digits, at most `u32::MAX`.
 fn count(text: &[u8]) -> Option<u64> {
     let number = decimal(text.strip_prefix(b"+").unwrap_or(text))?;
     (number <= u64::from(u32::MAX)).then_some(number)
 }
 
-/// Reads one digit or more; what 64 bits cannot hold is their greatest number.
+/// Parses one or more digits, saturating at `u64::MAX`.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

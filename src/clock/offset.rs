@@ -1,43 +1,43 @@
-//! How far our clock is from that of a server that verifies signatures.
+//! Clock offset: corrects the timestamps of signatures by the clock skew to the server that verifies them.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use time::{Duration, UtcDateTime};
 
-/// The least change that can be what upstream complains of: it allows five minutes, and tells the
-/// time in whole seconds, some time ago.
-const LEAST_CHANGE_SECONDS: u64 = 60;
+/// Minimum change of the offset. Smaller changes are network latency and rounding, and cannot cause a
+/// rejection: the server tolerates a skew of 300 s.
+const MIN_CHANGE_SECONDS: u64 = 60;
 
-/// What is added to our clock for signatures, in whole seconds.
+/// The server's time minus the local time, in whole seconds.
 #[derive(Debug, Default)]
 pub struct ClockOffset(AtomicI64);
 
 impl ClockOffset {
-    /// Returns the time that upstream's clock shows when ours shows `now`.
+    /// Returns the server's time when the local clock shows `now`.
     pub fn corrected(&self, now: UtcDateTime) -> UtcDateTime {
         let offset = Duration::seconds(self.0.load(Ordering::Relaxed));
         now.saturating_add(offset)
     }
 
-    /// Learns that upstream's clock shows `theirs` when ours shows `ours`, and tells whether that is
-    /// news: a signature made now would carry another time.
-    pub fn learn(&self, ours: UtcDateTime, theirs: UtcDateTime) -> bool {
-        let offset = (theirs - ours).whole_seconds();
-        let known = self.0.load(Ordering::Relaxed);
-        let is_news = offset.abs_diff(known) >= LEAST_CHANGE_SECONDS;
-        if is_news {
+    /// Updates the offset from the server's time and the local time of the same moment. Returns whether it
+    /// has changed, so that a new signature may be accepted.
+    pub fn learn(&self, local: UtcDateTime, server: UtcDateTime) -> bool {
+        let offset = (server - local).whole_seconds();
+        let previous = self.0.load(Ordering::Relaxed);
+        let has_changed = offset.abs_diff(previous) >= MIN_CHANGE_SECONDS;
+        if has_changed {
             self.0.store(offset, Ordering::Relaxed);
             tracing::warn!(
                 offset_seconds = offset,
-                "the clock of this machine is not upstream's; signatures are corrected"
+                "clock skew detected, adjusting signature timestamps"
             );
         }
-        is_news
+        has_changed
     }
 }
 
-/// Reads the time out of a refusal for a signature that is too old, such as `… server time
-/// 1706406788.`: no documented form, and so nothing where there is none.
+/// Parses the server's time from the error message of an expired signature, such as `… server time
+/// 1706406788.`. The format is not documented: returns `None` for any other message.
 pub fn server_time(message: &str) -> Option<UtcDateTime> {
     let (_, rest) = message.rsplit_once("server time ")?;
     let digits = rest
@@ -48,6 +48,8 @@ pub fn server_time(message: &str) -> Option<UtcDateTime> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn at(seconds: i64) -> UtcDateTime {
@@ -55,20 +57,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_learned_corrects_and_is_news_once() {
+    fn an_offset_is_applied_and_reported_as_changed_once() {
         let offset = ClockOffset::default();
 
         assert!(offset.learn(at(10_000), at(13_600)));
         assert_eq!(offset.corrected(at(10_001)), at(13_601));
         assert!(!offset.learn(at(20_000), at(23_630)));
 
-        // Our clock was set right.
+        // The local clock is corrected.
         assert!(offset.learn(at(30_000), at(30_000)));
         assert_eq!(offset.corrected(at(30_001)), at(30_001));
     }
 
     #[test]
-    fn no_time_is_too_far_to_be_corrected() {
+    fn the_largest_offset_does_not_overflow() {
         let offset = ClockOffset::default();
         let end = UtcDateTime::MAX;
 
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_time_is_read_where_it_stands() {
+    fn the_server_time_is_parsed_from_the_error_message() {
         let cases = [
             (
                 "The signature has expired, server time 1706406788.",
@@ -92,6 +94,26 @@ mod tests {
 
         for (message, expected) in cases {
             assert_eq!(server_time(message), expected, "{message}");
+        }
+    }
+
+    proptest! {
+        /// Both clocks jump at random, and calls arrive at random. The server tolerates 300 s.
+        #[test]
+        fn the_clock_offset_is_correct_after_one_rejected_call(
+            jumps in proptest::collection::vec((-100_000i64..100_000, 0i64..100_000), 1..50),
+        ) {
+            let offset = ClockOffset::default();
+            let mut local = 1_000_000_000;
+            for (ahead, pause) in jumps {
+                local += pause;
+                let server = at(local + ahead);
+                let is_accepted = || (offset.corrected(at(local)) - server).abs() <= Duration::seconds(300);
+                if !is_accepted() {
+                    prop_assert!(offset.learn(at(local), server));
+                }
+                prop_assert!(is_accepted());
+            }
         }
     }
 }

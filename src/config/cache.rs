@@ -1,21 +1,21 @@
-//! What calls have in common: those under way, and answers that are kept.
+//! Settings of request coalescing (singleflight) and of the response cache.
 
 use std::{ops::RangeInclusive, time::Duration};
 
 use clap::Args;
 
-use super::{Problems, parsed};
+use super::{Invalid, Problems, parsed};
 
-/// The settings of sharing and of the cache, as text.
+/// The settings of request coalescing and of the response cache, unparsed.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Sharing and cache")]
+#[command(next_help_heading = "Request coalescing and cache")]
 pub(super) struct CacheArgs {
-    /// Make one upstream call of equal calls that are under way at the same time: true or false
+    /// Coalesce identical concurrent calls into one upstream call (singleflight): true or false
     #[arg(long, env = "IAI_FACADE_SHARE_CALLS", value_name = "BOOL", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        num_args = 0..=1, default_missing_value = "true")]
     share_calls: String,
 
-    /// How long answers are kept and given again, from 0s, which is never, to 1d
+    /// Time to live of cached responses, from 0s to 1d; 0s disables the cache
     #[arg(
         long,
         env = "IAI_FACADE_CACHE_TTL",
@@ -24,7 +24,7 @@ pub(super) struct CacheArgs {
     )]
     cache_ttl: String,
 
-    /// How long NOT_FOUND is kept, from 0s to 2s, and never longer than answers are
+    /// Time to live of cached NOT_FOUND responses, from 0s to 2s; at most --cache-ttl
     #[arg(
         long,
         env = "IAI_FACADE_CACHE_NEGATIVE_TTL",
@@ -33,7 +33,8 @@ pub(super) struct CacheArgs {
     )]
     cache_negative_ttl: String,
 
-    /// For how long after --cache-ttl an answer is given while it is renewed, from 0s to 1d
+    /// Time after --cache-ttl during which a stale response is served while it is revalidated in the
+    /// background, from 0s to 1d
     #[arg(
         long,
         env = "IAI_FACADE_CACHE_STALE_WHILE_REVALIDATE",
@@ -42,8 +43,8 @@ pub(super) struct CacheArgs {
     )]
     cache_stale_while_revalidate: String,
 
-    /// For how long after --cache-ttl an answer is given if upstream throttles or is down, from 0s
-    /// to 1d
+    /// Time after --cache-ttl during which a stale response is served if upstream throttles or is
+    /// unavailable, from 0s to 1d
     #[arg(
         long,
         env = "IAI_FACADE_CACHE_STALE_IF_ERROR",
@@ -52,7 +53,7 @@ pub(super) struct CacheArgs {
     )]
     cache_stale_if_error: String,
 
-    /// How much is kept, from 1MiB to 64GiB
+    /// Maximum size of the cache, from 1MiB to 64GiB
     #[arg(
         long,
         env = "IAI_FACADE_CACHE_MAX_BYTES",
@@ -62,25 +63,26 @@ pub(super) struct CacheArgs {
     cache_max_bytes: String,
 }
 
-/// What calls have in common.
+/// Request coalescing and the response cache.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    /// Whether equal calls that are under way at the same time become one.
+    /// Whether identical concurrent calls become one upstream call.
     pub is_sharing: bool,
-    /// How long answers are kept, zero for never.
+    /// The time to live of responses; zero disables the cache.
     pub ttl: Duration,
-    /// How long NOT_FOUND is kept, at most as long as answers.
+    /// The time to live of NOT_FOUND responses, at most [`Self::ttl`].
     pub negative_ttl: Duration,
-    /// For how long after its time an answer is given while it is renewed.
+    /// The time after [`Self::ttl`] during which a stale response is served while it is revalidated.
     pub stale_while_revalidate: Duration,
-    /// For how long after its time an answer is given if upstream throttles or is down.
+    /// The time after [`Self::ttl`] during which a stale response is served if upstream throttles or
+    /// is unavailable.
     pub stale_if_error: Duration,
-    /// How much is kept.
+    /// The maximum size of the cache, in bytes.
     pub max_bytes: u64,
 }
 
 impl CacheArgs {
-    pub(super) fn checked(self, problems: &mut Problems) -> Option<Cache> {
+    pub(super) fn checked(self, problems: &mut Problems) -> Result<Cache, Invalid> {
         const DAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
 
         let is_sharing = problems.take("share-calls", parsed::switch(&self.share_calls));
@@ -92,13 +94,10 @@ impl CacheArgs {
 
         let mut window = |flag, text| {
             let window = problems.take(flag, parsed::duration(text, DAY))?;
-            if !window.is_zero() && ttl == Some(Duration::ZERO) {
-                problems.note(
-                    flag,
-                    "nothing is kept that could be stale without --cache-ttl",
-                );
+            if !window.is_zero() && ttl == Ok(Duration::ZERO) {
+                problems.note(flag, "requires --cache-ttl above 0s");
             }
-            Some(window)
+            Ok(window)
         };
         let stale_while_revalidate = window(
             "cache-stale-while-revalidate",
@@ -110,7 +109,7 @@ impl CacheArgs {
         let max_bytes = problems.take("cache-max-bytes", max_bytes);
 
         let ttl = ttl?;
-        Some(Cache {
+        Ok(Cache {
             is_sharing: is_sharing?,
             ttl,
             negative_ttl: negative_ttl?.min(ttl),

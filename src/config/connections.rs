@@ -1,17 +1,17 @@
-//! The bounds of connections.
+//! Settings of connection limits: number, age, and graceful shutdown.
 
 use std::time::Duration;
 
 use clap::Args;
 
-use super::{Problems, parsed};
+use super::{Invalid, Problems, parsed};
 
-/// The settings of connections, as text.
+/// The limits of connections, unparsed.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Connections")]
 pub(super) struct ConnectionsArgs {
-    /// How many connections may be open for gRPC, from 1 to 1000000: the next is closed at once. Fewer
-    /// where the machine allows fewer descriptors
+    /// Maximum number of open gRPC connections, from 1 to 1000000; a further connection closes the one
+    /// that has been idle longest. Lowered to what the file descriptor limit allows
     #[arg(
         long,
         env = "IAI_FACADE_MAX_CONNECTIONS",
@@ -20,8 +20,8 @@ pub(super) struct ConnectionsArgs {
     )]
     max_connections: String,
 
-    /// How long a connection lasts before its client is told to open another, give or take a tenth,
-    /// up to 1day; 0s for ever
+    /// Maximum age of a connection before it is closed gracefully (GOAWAY), with 10% jitter, from
+    /// 0s to 1d; 0s for no limit
     #[arg(
         long,
         env = "IAI_FACADE_MAX_CONNECTION_AGE",
@@ -30,8 +30,8 @@ pub(super) struct ConnectionsArgs {
     )]
     max_connection_age: String,
 
-    /// How long the service goes on as usual after SIGTERM, while those who send it calls learn of
-    /// its end, from 0s to 1h
+    /// Time after SIGTERM during which the service is not ready but still accepts calls, so that load
+    /// balancers can remove it, from 0s to 1h
     #[arg(
         long,
         env = "IAI_FACADE_UNREADY_DELAY",
@@ -40,7 +40,8 @@ pub(super) struct ConnectionsArgs {
     )]
     unready_delay: String,
 
-    /// How long calls in progress may take to finish after that before they are cut, from 0s to 1h
+    /// Maximum time to finish calls in progress after --unready-delay, from 0s to 1h; unfinished calls
+    /// are cancelled
     #[arg(
         long,
         env = "IAI_FACADE_DRAIN_TIMEOUT",
@@ -50,21 +51,21 @@ pub(super) struct ConnectionsArgs {
     drain_timeout: String,
 }
 
-/// The bounds of connections.
+/// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Connections {
-    /// How many may be open.
+    /// The maximum number of open connections.
     pub max_connections: usize,
-    /// How long they last, give or take a tenth; zero for ever.
+    /// The maximum age, with 10% jitter; zero for no limit.
     pub max_age: Duration,
-    /// How long they are served as usual though the service is about to stop.
+    /// The time between SIGTERM and the drain, during which calls are still accepted.
     pub unready_delay: Duration,
-    /// How long calls in progress may take to finish after that.
+    /// The maximum time of the drain, for calls in progress to finish.
     pub drain_timeout: Duration,
 }
 
 impl ConnectionsArgs {
-    pub(super) fn checked(self, problems: &mut Problems) -> Option<Connections> {
+    pub(super) fn checked(self, problems: &mut Problems) -> Result<Connections, Invalid> {
         let max_connections = parsed::number(&self.max_connections, 1..=1_000_000);
         let max_connections = problems.take("max-connections", max_connections);
 
@@ -79,7 +80,7 @@ impl ConnectionsArgs {
         let drain_timeout = parsed::duration(&self.drain_timeout, bounds);
         let drain_timeout = problems.take("drain-timeout", drain_timeout);
 
-        Some(Connections {
+        Ok(Connections {
             max_connections: max_connections?,
             max_age: max_age?,
             unready_delay: unready_delay?,
@@ -89,7 +90,7 @@ impl ConnectionsArgs {
 }
 
 impl Connections {
-    /// Returns how long stopping may take, which whoever stops the service must allow.
+    /// Returns the maximum time of a graceful shutdown. The orchestrator's grace period must be longer.
     pub fn max_shutdown_time(&self) -> Duration {
         self.unready_delay + self.drain_timeout
     }

@@ -1,53 +1,61 @@
-//! Where credentials come from.
+//! Settings of the credential providers.
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::{Endpoint, Problems, parsed};
+use super::{Endpoint, Invalid, Problems, family::Family, parsed};
 
-const STS_ENDPOINT_HELP: &str = "Scheme, host and port of STS. Accounts of the international site \
-    use https://sts.intl.tencentcloudapi.com [default: https://sts.tencentcloudapi.com]";
-const METADATA_ENDPOINT_HELP: &str = "Scheme, host and port of the metadata service of instances \
-    [default: http://metadata.tencentyun.com]";
+/// The STS endpoint if the API endpoint is not one of the vendor's hosts.
+const DEFAULT_STS_ENDPOINT: &str = "https://sts.tencentcloudapi.com";
 
-/// The settings of credentials, as text.
+/// The endpoint of the instance metadata service on every instance.
+const DEFAULT_METADATA_ENDPOINT: &str = "http://metadata.tencentyun.com";
+
+/// The section of the profile file that is read unless another one is named.
+pub const DEFAULT_PROFILE: &str = "default";
+
+/// The settings of the credential providers, unparsed.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Credentials")]
 pub(super) struct CredentialsArgs {
-    /// The one source of credentials to ask: files, environment, profile, web-identity or
-    /// instance-role [default: all, in this order]
-    #[arg(long, env = "IAI_FACADE_CREDENTIALS", value_name = "SOURCE")]
+    #[arg(long, env = "IAI_FACADE_CREDENTIALS", value_name = "SOURCE", help = credentials_help())]
     credentials: Option<String>,
 
-    /// File with the SecretId
+    /// File that contains the SecretId
     #[arg(long, env = "IAI_FACADE_SECRET_ID_FILE", value_name = "FILE")]
     secret_id_file: Option<String>,
 
-    /// File with the SecretKey
+    /// File that contains the SecretKey
     #[arg(long, env = "IAI_FACADE_SECRET_KEY_FILE", value_name = "FILE")]
     secret_key_file: Option<String>,
 
-    /// File with the token of a temporary credential
+    /// File that contains the session token of a temporary credential
     #[arg(long, env = "IAI_FACADE_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<String>,
 
-    /// Section of the profile file to read [default: default]
-    #[arg(long, env = "IAI_FACADE_PROFILE", value_name = "NAME")]
+    #[arg(long, env = "IAI_FACADE_PROFILE", value_name = "NAME", help = format!(
+        "Section of the profile file [default: {DEFAULT_PROFILE}]"
+    ))]
     profile: Option<String>,
 
-    /// Role to assume with the credential that was found, such as
+    /// CAM role to assume with the credential of the provider, such as
     /// qcs::cam::uin/100000000001:roleName/iai
     #[arg(long, env = "IAI_FACADE_ROLE_ARN", value_name = "ARN")]
     role_arn: Option<String>,
 
-    #[arg(long, env = "IAI_FACADE_STS_ENDPOINT", value_name = "URL", help = STS_ENDPOINT_HELP)]
+    #[arg(long, env = "IAI_FACADE_STS_ENDPOINT", value_name = "URL", help = format!(
+        "Scheme, host and port of STS [default: the host of --endpoint with sts in place of iai, such as \
+         https://sts.intl.tencentcloudapi.com, else {DEFAULT_STS_ENDPOINT}]"
+    ))]
     sts_endpoint: Option<String>,
 
-    #[arg(long, env = "IAI_FACADE_METADATA_ENDPOINT", value_name = "URL", help = METADATA_ENDPOINT_HELP)]
+    #[arg(long, env = "IAI_FACADE_METADATA_ENDPOINT", value_name = "URL", help = format!(
+        "Scheme, host and port of the instance metadata service [default: {DEFAULT_METADATA_ENDPOINT}]"
+    ))]
     metadata_endpoint: Option<String>,
 
-    /// How often files with credentials are read again, from 100ms to 1h
+    /// Interval between reads of credential files, from 100ms to 1h
     #[arg(
         long,
         env = "IAI_FACADE_CREDENTIALS_INTERVAL",
@@ -56,93 +64,89 @@ pub(super) struct CredentialsArgs {
     )]
     credentials_interval: String,
 
-    /// Be ready only when upstream has accepted one signed call: true or false
+    /// Wait to become ready until upstream has accepted a signed request: true or false
     #[arg(long, env = "IAI_FACADE_VERIFY_UPSTREAM", value_name = "BOOL", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        num_args = 0..=1, default_missing_value = "true")]
     verify_upstream: String,
 }
 
-/// Where credentials come from, beside the environment.
+fn credentials_help() -> String {
+    let mut names = CredentialSource::names();
+    let last = names.pop().unwrap_or_default();
+    format!(
+        "Credential provider to use: {} or {last} [default: the first of these that is configured]",
+        names.join(", ")
+    )
+}
+
+/// The settings of the credential providers, apart from environment variables.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The one source to ask; all if none is named.
+    /// The only provider to use; all of them if `None`.
     pub source: Option<CredentialSource>,
-    /// Files that hold a credential.
+    /// The files that contain a credential.
     pub files: Option<CredentialFiles>,
-    /// The section of the profile file, if another than `default`.
+    /// The section of the profile file; [`DEFAULT_PROFILE`] if `None`.
     pub profile: Option<String>,
-    /// The role to assume with what the source yields.
+    /// The role to assume with the credential of the provider.
     pub role_arn: Option<String>,
-    /// Where STS is.
+    /// The endpoint of STS.
     pub sts_endpoint: Endpoint,
-    /// Where the metadata service is.
+    /// The endpoint of the instance metadata service.
     pub metadata_endpoint: Endpoint,
-    /// How often local sources are read again.
+    /// The interval between reads of local sources.
     pub interval: Duration,
-    /// Whether upstream must have accepted a signed call before the service is ready.
+    /// Whether the service becomes ready only after upstream has accepted a signed request.
     pub verify_upstream: bool,
 }
 
-/// A place where credentials come from, in the order in which they are asked.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A source of credentials, which `--credentials` names in kebab case. The order of the variants is the
+/// order in which they are tried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum CredentialSource {
-    /// Files that hold one part each.
+    /// Files that contain one part of the credential each.
     Files,
-    /// Variables of the environment.
+    /// Environment variables.
     Environment,
     /// A section of the vendor's profile file.
     Profile,
-    /// The token of a TKE service account, exchanged at STS.
+    /// The token of a TKE service account, exchanged for a credential at STS.
     WebIdentity,
-    /// The role of a CVM instance, from its metadata service.
+    /// The role of a CVM instance, from the instance metadata service.
     InstanceRole,
 }
 
 impl CredentialSource {
-    /// All of them, in order.
-    pub const ALL: [Self; 5] = [
-        Self::Files,
-        Self::Environment,
-        Self::Profile,
-        Self::WebIdentity,
-        Self::InstanceRole,
-    ];
+    /// Returns all sources, in the order in which they are tried.
+    pub fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
 
-    /// Returns the name by which `--credentials` knows it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Files => "files",
-            Self::Environment => "environment",
-            Self::Profile => "profile",
-            Self::WebIdentity => "web-identity",
-            Self::InstanceRole => "instance-role",
-        }
+    /// Returns the names as values of `--credentials`.
+    fn names() -> Vec<String> {
+        let values = Self::all().iter().filter_map(Self::to_possible_value);
+        values.map(|value| value.get_name().to_owned()).collect()
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let named = Self::ALL.into_iter().find(|source| source.name() == text);
-        named.ok_or_else(|| {
-            format!(
-                "`{text}` is none of {}",
-                Self::ALL.map(Self::name).join(", ")
-            )
-        })
+        Self::from_str(text, false)
+            .map_err(|_| format!("`{text}` is none of {}", Self::names().join(", ")))
     }
 }
 
-/// Files that hold one part of a credential each.
+/// Files that contain one part of a credential each.
 #[derive(Clone, Debug)]
 pub struct CredentialFiles {
-    /// The file with the identifier.
+    /// The file of the SecretId.
     pub secret_id: PathBuf,
-    /// The file with the key.
+    /// The file of the SecretKey.
     pub secret_key: PathBuf,
-    /// The file with the token, if the credential is temporary.
+    /// The file of the session token, if the credential is temporary.
     pub token: Option<PathBuf>,
 }
 
 impl CredentialsArgs {
-    /// Returns the flags that were given and say where credentials come from.
+    /// Returns the flags that are set and select or configure a credential provider.
     pub(super) fn explicit(&self) -> Vec<&'static str> {
         [
             ("credentials", &self.credentials),
@@ -163,7 +167,12 @@ impl CredentialsArgs {
         .collect()
     }
 
-    pub(super) fn checked(self, problems: &mut Problems) -> Option<Credentials> {
+    /// Checks the settings. The default STS endpoint is of the same host family as `api`.
+    pub(super) fn checked(
+        self,
+        api: Option<&Endpoint>,
+        problems: &mut Problems,
+    ) -> Result<Credentials, Invalid> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let endpoint =
             |text: Option<String>, default: &str| given(text).as_deref().unwrap_or(default).parse();
@@ -172,22 +181,24 @@ impl CredentialsArgs {
         let source = source.as_deref().map(CredentialSource::parse).transpose();
         let source = problems.take("credentials", source);
         let files = files(
-            parsed::file(self.secret_id_file),
-            parsed::file(self.secret_key_file),
-            parsed::file(self.token_file),
+            parsed::file(self.secret_id_file.as_deref()),
+            parsed::file(self.secret_key_file.as_deref()),
+            parsed::file(self.token_file.as_deref()),
             problems,
         );
-        if let (Some(Some(CredentialSource::Files)), Some(None)) = (source, &files) {
+        if let (Ok(Some(CredentialSource::Files)), Ok(None)) = (source, &files) {
             problems.note(
                 "credentials",
-                "files needs --secret-id-file and --secret-key-file",
+                "files requires --secret-id-file and --secret-key-file",
             );
         }
         let role_arn = given(self.role_arn).map(role_arn).transpose();
         let role_arn = problems.take("role-arn", role_arn);
-        let sts_endpoint = endpoint(self.sts_endpoint, "https://sts.tencentcloudapi.com");
+        let family = api.and_then(|api| Family::of(api.url().host_str()?));
+        let beside = family.map_or(DEFAULT_STS_ENDPOINT.to_owned(), |it| it.sts_endpoint());
+        let sts_endpoint = endpoint(self.sts_endpoint, &beside);
         let sts_endpoint = problems.take("sts-endpoint", sts_endpoint);
-        let metadata_endpoint = endpoint(self.metadata_endpoint, "http://metadata.tencentyun.com");
+        let metadata_endpoint = endpoint(self.metadata_endpoint, DEFAULT_METADATA_ENDPOINT);
         let metadata_endpoint = problems.take("metadata-endpoint", metadata_endpoint);
 
         let bounds = Duration::from_millis(100)..=Duration::from_secs(3_600);
@@ -196,7 +207,7 @@ impl CredentialsArgs {
         let verify_upstream = parsed::switch(&self.verify_upstream);
         let verify_upstream = problems.take("verify-upstream", verify_upstream);
 
-        Some(Credentials {
+        Ok(Credentials {
             source: source?,
             files: files?,
             profile: given(self.profile),
@@ -214,27 +225,24 @@ fn files(
     secret_key: Option<PathBuf>,
     token: Option<PathBuf>,
     problems: &mut Problems,
-) -> Option<Option<CredentialFiles>> {
+) -> Result<Option<CredentialFiles>, Invalid> {
     match (secret_id, secret_key, token) {
-        (Some(secret_id), Some(secret_key), token) => Some(Some(CredentialFiles {
+        (Some(secret_id), Some(secret_key), token) => Ok(Some(CredentialFiles {
             secret_id,
             secret_key,
             token,
         })),
-        (None, None, None) => Some(None),
+        (None, None, None) => Ok(None),
         (secret_id, secret_key, _) => {
             for (flag, file) in [
                 ("secret-id-file", secret_id),
                 ("secret-key-file", secret_key),
             ] {
                 if file.is_none() {
-                    problems.note(
-                        flag,
-                        "is missing, and another file of the credential is given",
-                    );
+                    problems.note(flag, "is missing; the other credential files require it");
                 }
             }
-            None
+            Err(Invalid)
         }
     }
 }

@@ -1,32 +1,32 @@
-//! The emulator, in the place of upstream or by itself.
+//! Settings of the emulator, within `serve` or as the command `emulate`.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use super::{Log, Problems, log::LogArgs, parsed};
-use crate::emulator::Fixtures;
+use super::{Invalid, Log, Problems, log::LogArgs, parsed};
 
-const FIXTURES_HELP: &str = "File with the groups, persons, credential and faults of the emulator \
-    [default: the examples of the vendor's documentation]";
+const FIXTURES_HELP: &str = "File of the groups, persons, credential and faults of the emulator \
+    [default: the examples of Tencent Cloud's documentation]";
 
-/// The settings of the emulator within `serve`, as text.
+/// The settings of the emulator within `serve`, unparsed.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Emulator")]
 pub(super) struct EmulationArgs {
-    /// Call an emulator inside this process, and not Tencent Cloud: true or false
+    /// Start an emulator of the Tencent Cloud API in this process and use it as upstream: true or
+    /// false
     #[arg(long, env = "IAI_FACADE_EMULATE", value_name = "BOOL", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        num_args = 0..=1, default_missing_value = "true")]
     emulate: String,
 
     #[arg(long, env = "IAI_FACADE_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
     fixtures: Option<String>,
 }
 
-/// The settings of `emulate`, as text.
+/// The settings of `emulate`, unparsed.
 #[derive(Args, Debug)]
 pub struct EmulateArgs {
-    /// Address and port for the emulated API over HTTP/1.1. Port 0 takes a free one
+    /// Address and port of the emulated API (HTTP/1.1); port 0 selects a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9080")]
     listen: String,
 
@@ -37,77 +37,66 @@ pub struct EmulateArgs {
     log: LogArgs,
 }
 
-/// The emulator within `serve`.
-#[derive(Clone, Debug)]
-pub struct Emulation {
-    /// What it knows.
-    pub fixtures: Fixtures,
-}
-
-/// The settings of `emulate`, checked.
+/// The settings of `emulate`, parsed and checked.
 #[derive(Clone, Debug)]
 pub struct Emulate {
-    /// Where to listen.
+    /// The listening address.
     pub listen: SocketAddr,
-    /// What it knows.
-    pub fixtures: Fixtures,
-    /// What to log.
+    /// The log.
     pub log: Log,
 }
 
 impl EmulationArgs {
-    /// Checks the settings, beside which the flags `explicit` were given.
+    /// Returns the file of fixtures, if the emulator is enabled.
+    pub(super) fn fixtures(&self) -> Option<PathBuf> {
+        let is_enabled = parsed::switch(&self.emulate) == Ok(true);
+        parsed::file(self.fixtures.as_deref()).filter(|_| is_enabled)
+    }
+
+    /// Returns whether the emulator is enabled. The flags in `explicit` are set and contradict
+    /// `--emulate`.
     pub(super) fn checked(
         self,
         explicit: &[&'static str],
         problems: &mut Problems,
-    ) -> Option<Option<Emulation>> {
-        let emulate = problems.take("emulate", parsed::switch(&self.emulate))?;
-        if emulate {
+    ) -> Result<bool, Invalid> {
+        let is_enabled = problems.take("emulate", parsed::switch(&self.emulate))?;
+        if is_enabled {
             for flag in explicit {
                 problems.note(
                     flag,
-                    "has no meaning beside --emulate, which calls no other upstream",
+                    "cannot be combined with --emulate, which is the upstream",
                 );
             }
-            let fixtures =
-                problems.take("fixtures", fixtures(parsed::file(self.fixtures).as_deref()))?;
-            return Some(Some(Emulation { fixtures }));
+        } else if parsed::file(self.fixtures.as_deref()).is_some() {
+            problems.note("fixtures", "requires --emulate");
         }
-        if parsed::file(self.fixtures).is_some() {
-            problems.note("fixtures", "has a meaning only beside --emulate");
-        }
-        Some(None)
+        Ok(is_enabled)
     }
 }
 
 impl EmulateArgs {
+    /// Returns the file of fixtures, which the emulator reads at its start.
+    pub fn fixtures(&self) -> Option<PathBuf> {
+        parsed::file(self.fixtures.as_deref())
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
     ///
-    /// Fails with every mistake there is.
+    /// Fails with a list of all errors.
     pub fn checked(self) -> Result<Emulate, Problems> {
         let mut problems = Problems::default();
         let listen = problems.take("listen", parsed::address(&self.listen));
-        let fixtures = problems.take("fixtures", fixtures(parsed::file(self.fixtures).as_deref()));
         let log = self.log.checked(&mut problems);
 
         let settings = || {
-            Some(Emulate {
+            Ok(Emulate {
                 listen: listen?,
-                fixtures: fixtures?,
                 log: log?,
             })
         };
-        problems.unless_none(settings())
+        problems.into_result(settings())
     }
-}
-
-fn fixtures(path: Option<&Path>) -> Result<Fixtures, String> {
-    let Some(path) = path else {
-        return Ok(Fixtures::default());
-    };
-    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Fixtures::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
 }

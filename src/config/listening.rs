@@ -1,25 +1,33 @@
-//! Where to listen.
+//! Settings of the listening addresses.
 
 use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::{Problems, parsed};
+use super::{Invalid, Problems, parsed};
 
-/// The settings of listening, as text.
+/// The variable of `--listen`.
+pub const LISTEN_VARIABLE: &str = "IAI_FACADE_LISTEN";
+
+/// The default of `--listen`.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:50051";
+
+/// The listening addresses, unparsed.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Listening")]
 pub(super) struct ListeningArgs {
-    /// Address and port for gRPC, in plain text unless --tls-cert is given. Port 0 takes a free one
+    /// Address and port of the gRPC API, in plain text unless --tls-cert is set; port 0 selects a free
+    /// port
     #[arg(
         long,
-        env = "IAI_FACADE_LISTEN",
+        env = LISTEN_VARIABLE,
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:50051"
+        default_value = DEFAULT_LISTEN
     )]
     listen: String,
 
-    /// Address and port for /livez, /readyz and /log-level over HTTP/1.1. Port 0 takes a free one
+    /// Address and port of the admin endpoints /livez, /readyz and /log-level (HTTP/1.1); port 0 selects
+    /// a free port
     #[arg(
         long,
         env = "IAI_FACADE_ADMIN_LISTEN",
@@ -29,20 +37,20 @@ pub(super) struct ListeningArgs {
     admin_listen: String,
 }
 
-/// Where to listen.
+/// The listening addresses.
 #[derive(Clone, Debug)]
 pub struct Listening {
-    /// For gRPC.
+    /// The gRPC API.
     pub grpc: SocketAddr,
-    /// For operators.
+    /// The admin endpoints.
     pub admin: SocketAddr,
 }
 
 impl ListeningArgs {
-    pub(super) fn checked(self, problems: &mut Problems) -> Option<Listening> {
+    pub(super) fn checked(self, problems: &mut Problems) -> Result<Listening, Invalid> {
         let grpc = problems.take("listen", parsed::address(&self.listen));
         let admin = problems.take("admin-listen", parsed::address(&self.admin_listen));
-        Some(Listening {
+        Ok(Listening {
             grpc: grpc?,
             admin: admin?,
         })

@@ -1,36 +1,40 @@
-//! What to log, and how.
+//! Settings of the log.
 
-use std::{fmt, fs, path::Path, time::Duration};
+use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
 
-use super::{Problems, parsed};
+use super::{Invalid, LogLevels, Problems, parsed};
+use crate::files::bounded_file::{self, FileKind};
 
-/// The settings of the log, as text.
+/// The variable of `--log-format`.
+pub const LOG_FORMAT_VARIABLE: &str = "IAI_FACADE_LOG_FORMAT";
+
+/// The settings of the log, unparsed.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Log")]
 pub(super) struct LogArgs {
-    /// Form of a line, text or json
+    /// Format of log lines: text or json
     #[arg(
         long,
-        env = "IAI_FACADE_LOG_FORMAT",
+        env = LOG_FORMAT_VARIABLE,
         value_name = "FORMAT",
-        default_value = "text"
+        default_value_t = Format::default().to_string()
     )]
     log_format: String,
 
-    /// Lines that are written: error, warn, info, debug or trace, or directives such as
-    /// info,iai_facade=debug. PUT /log-level on the admin port changes it
+    /// Minimum log level: off, error, warn, info, debug or trace, or a list with levels per target,
+    /// such as info,iai_facade=debug. PUT /log-level on the admin port of serve changes it at run
+    /// time
     #[arg(
         long,
         env = "IAI_FACADE_LOG_LEVEL",
         value_name = "LEVEL",
-        default_value = "info"
+        default_value_t = LogLevels::default().to_string()
     )]
     log_level: String,
 
-    /// How long a call may take before it is logged though it succeeded, from 0s to 10m
+    /// Duration from which a successful call is logged as slow, from 0s to 10m
     #[arg(
         long,
         env = "IAI_FACADE_LOG_SLOW",
@@ -39,7 +43,7 @@ pub(super) struct LogArgs {
     )]
     log_slow: String,
 
-    /// Share of the calls that succeeded in time to log at level info, from 0 to 1
+    /// Sampling ratio of successful calls that are not slow, logged at level info, from 0 to 1
     #[arg(
         long,
         env = "IAI_FACADE_LOG_SAMPLE",
@@ -48,77 +52,54 @@ pub(super) struct LogArgs {
     )]
     log_sample: String,
 
-    /// Log the ids of groups and persons themselves, and not their hashes: true or false
+    /// Log the ids of groups and persons in plain text instead of hashed: true or false
     #[arg(long, env = "IAI_FACADE_LOG_IDS", value_name = "BOOL", default_value = "false",
-        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+        num_args = 0..=1, default_missing_value = "true")]
     log_ids: String,
 
-    /// File with the key of the hashes, of 16 bytes at least, so that all replicas hash alike
-    /// [default: a random key for each process]
+    /// File of the key that ids are hashed with, at least 16 bytes; replicas with the same key log the
+    /// same hashes [default: a random key for each process]
     #[arg(long, env = "IAI_FACADE_LOG_HASH_KEY_FILE", value_name = "FILE")]
     log_hash_key_file: Option<String>,
 }
 
-/// What to log, and how.
+/// The settings of the log.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// The form of a line.
+    /// The format of log lines.
     pub format: Format,
-    /// Which lines are written.
-    pub level: Level,
-    /// From which duration on a call that succeeded is logged.
+    /// The minimum levels.
+    pub level: LogLevels,
+    /// The duration from which a successful call is logged.
     pub slow: Duration,
-    /// The share of the other calls that is logged, from 0 to 1.
+    /// The sampling ratio of the other successful calls, from 0 to 1.
     pub sample: f64,
-    /// Whether ids are logged as they are.
+    /// Whether ids are logged in plain text.
     pub ids: bool,
-    /// The key to hash them with, unless it is to be random.
+    /// The key that ids are hashed with; a random one if `None`.
     pub hash_key: Option<HashKey>,
 }
 
-/// The form of a line.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// A format of log lines.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Format {
-    /// A JSON object.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for human readers.
+    #[default]
     Text,
 }
 
-/// Directives that say which lines are written.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Level(String);
-
-impl Level {
-    /// Reads directives such as `info,iai_facade=debug`.
-    ///
-    /// # Errors
-    ///
-    /// Fails with a sentence on what directives look like.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        match EnvFilter::builder().parse(text) {
-            Ok(_) if !text.trim().is_empty() => Ok(Self(text.to_owned())),
-            _ => Err(format!(
-                "`{}` is not a level (error, warn, info, debug, trace) or a list of directives \
-                 such as info,iai_facade=debug",
-                text.escape_debug(),
-            )),
-        }
-    }
-
-    /// Returns the filter that lets these lines pass.
-    pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
-    }
-}
-
-impl fmt::Display for Level {
+impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        })
     }
 }
 
-/// A key to hash ids with. `Debug` does not show it.
+/// A key that ids are hashed with. `Debug` does not show it.
 #[derive(Clone)]
 pub struct HashKey(Vec<u8>);
 
@@ -136,20 +117,20 @@ impl fmt::Debug for HashKey {
 }
 
 impl LogArgs {
-    pub(super) fn checked(self, problems: &mut Problems) -> Option<Log> {
+    pub(super) fn checked(self, problems: &mut Problems) -> Result<Log, Invalid> {
         let format = problems.take("log-format", format(&self.log_format));
-        let level = problems.take("log-level", Level::parse(&self.log_level));
+        let level = problems.take("log-level", LogLevels::parse(&self.log_level));
         let bounds = Duration::ZERO..=Duration::from_secs(600);
         let slow = problems.take("log-slow", parsed::duration(&self.log_slow, bounds));
         let sample = problems.take("log-sample", parsed::number(&self.log_sample, 0.0..=1.0));
         let ids = problems.take("log-ids", parsed::switch(&self.log_ids));
-        let hash_key = parsed::file(self.log_hash_key_file)
+        let hash_key = parsed::file(self.log_hash_key_file.as_deref())
             .as_deref()
             .map(read_key)
             .transpose();
         let hash_key = problems.take("log-hash-key-file", hash_key);
 
-        Some(Log {
+        Ok(Log {
             format: format?,
             level: level?,
             slow: slow?,
@@ -158,6 +139,30 @@ impl LogArgs {
             hash_key: hash_key?,
         })
     }
+}
+
+/// Returns the log format before the arguments are parsed, so that errors in the arguments are logged
+/// in it: that of the last `--log-format`, else that of the variable. An unknown format counts as the default.
+pub fn intended_log_format(
+    arguments: impl IntoIterator<Item = OsString>,
+    variable: Option<OsString>,
+) -> Format {
+    let mut arguments = arguments.into_iter();
+    let mut given = variable;
+    while let Some(argument) = arguments.next() {
+        match argument
+            .to_str()
+            .and_then(|it| it.strip_prefix("--log-format"))
+        {
+            Some("") => given = arguments.next(),
+            Some(value) if value.starts_with('=') => given = Some(value[1..].into()),
+            _ => {}
+        }
+    }
+    let format = given
+        .as_deref()
+        .and_then(|text| format(text.to_str()?).ok());
+    format.unwrap_or_default()
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -169,7 +174,7 @@ fn format(text: &str) -> Result<Format, String> {
 }
 
 fn read_key(path: &Path) -> Result<HashKey, String> {
-    let key = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let key = bounded_file::read_once(path, FileKind::Key).map_err(|error| error.to_string())?;
     if key.len() < 16 {
         return Err(format!(
             "{}: the key has {} bytes, not 16",

@@ -1,4 +1,4 @@
-//! The forms that settings are written in.
+//! Parsers of setting values: addresses, durations, sizes, numbers, booleans and endpoints.
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -6,13 +6,13 @@ use bytesize::ByteSize;
 use http::HeaderValue;
 use reqwest::Url;
 
-/// Reads an address to listen on.
+/// Parses a listening address.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not an address and port such as 127.0.0.1:50051"))
 }
 
-/// Reads a duration within bounds.
+/// Parses a duration within bounds.
 pub(super) fn duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text)
         .map_err(|_| format!("`{text}` is not a duration such as 500ms, 10s or 2m"))?;
@@ -20,11 +20,17 @@ pub(super) fn duration(text: &str, bounds: RangeInclusive<Duration>) -> Result<D
         return Ok(duration);
     }
     let (least, most) = bounds.into_inner();
-    let [least, most] = [least, most].map(humantime::format_duration);
+    let [least, most] = [least, most].map(shown);
     Err(format!("{text} is not from {least} to {most}"))
 }
 
-/// Reads a number of bytes within bounds.
+/// Formats a duration as the help does. The library writes a day as `1day`.
+fn shown(duration: Duration) -> String {
+    let text = humantime::format_duration(duration).to_string();
+    text.replace("day", "d")
+}
+
+/// Parses a size in bytes within bounds.
 pub(super) fn bytes(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, String> {
     let ByteSize(bytes) = text
         .parse()
@@ -37,7 +43,7 @@ pub(super) fn bytes(text: &str, bounds: RangeInclusive<u64>) -> Result<u64, Stri
     Err(format!("{text} is not from {least} to {most}"))
 }
 
-/// Reads a number within bounds.
+/// Parses a number within bounds.
 pub(super) fn number<T>(text: &str, bounds: RangeInclusive<T>) -> Result<T, String>
 where
     T: FromStr + PartialOrd + ToString,
@@ -57,24 +63,26 @@ where
     }
 }
 
-/// Reads a switch.
+/// Parses a boolean: `true` or `false`, which may also be written as `on` or `off`, or as `1` or `0`.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "1" | "true" | "on" => Ok(true),
         "0" | "false" | "off" => Ok(false),
-        _ => Err(format!("`{text}` is none of 1, 0, true, false, on and off")),
+        _ => Err(format!("`{text}` is neither true nor false")),
     }
 }
 
-/// Reads the name of a file, of which an empty text is none.
-pub(super) fn file(text: Option<String>) -> Option<PathBuf> {
+/// Returns the path of a file, or `None` if the text is empty.
+pub(super) fn file(text: Option<&str>) -> Option<PathBuf> {
     text.filter(|text| !text.is_empty()).map(PathBuf::from)
 }
 
-/// Reads the value of a header, of which an empty text is none.
-pub(super) fn header_value(text: &str) -> Result<Option<HeaderValue>, String> {
-    if text.is_empty() {
-        return Ok(None);
+/// Parses a region; `none` stands for no region.
+pub(super) fn region(text: &str) -> Result<Option<HeaderValue>, String> {
+    match text {
+        "" => return Err("is empty; use `none` to send no region".to_owned()),
+        "none" => return Ok(None),
+        _ => {}
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!("`{}` is not visible ASCII", text.escape_debug()));
@@ -84,7 +92,7 @@ pub(super) fn header_value(text: &str) -> Result<Option<HeaderValue>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Where upstream is: a scheme, a host, and a port if it is not the scheme's own.
+/// An HTTP endpoint: a scheme, a host, and a port if it is not the scheme's default.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Endpoint {
     url: Url,
@@ -92,18 +100,18 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Returns the address that calls are posted to.
+    /// Returns the URL that requests are sent to.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Returns the host in lower case, with the port if it is not the scheme's own: what is sent as
-    /// the `Host` header, and signed.
+    /// Returns the host in lower case, with the port if it is not the scheme's default: the value of the
+    /// `Host` header, which is signed.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Returns the host as a header.
+    /// Returns the value of the `Host` header.
     #[expect(
         clippy::expect_used,
         reason = "the host of a URL is ASCII without control characters"
@@ -112,7 +120,7 @@ impl Endpoint {
         HeaderValue::from_str(&self.host).expect("a host")
     }
 
-    /// Tells whether the scheme is `https`.
+    /// Returns whether the scheme is `https`.
     pub fn is_encrypted(&self) -> bool {
         self.url.scheme() == "https"
     }
@@ -123,8 +131,8 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = "is not of the form https://HOST, with http and a port where needed";
-        // Never with the text: it may hold a password.
-        let problem = || format!("the address {expected}");
+        // The message must not repeat the text, which may contain a password.
+        let problem = || format!("the URL {expected}");
         let url: Url = text.parse().map_err(|_| problem())?;
         let is_bare = url.path() == "/"
             && url.query().is_none()
@@ -145,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_an_endpoint_is_what_is_signed() {
+    fn the_host_of_an_endpoint_has_only_a_nonstandard_port() {
         let cases = [
             ("https://iai.tencentcloudapi.com", "iai.tencentcloudapi.com"),
             (
@@ -168,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_nothing_but_scheme_host_and_port() {
+    fn an_endpoint_has_only_scheme_host_and_port() {
         for text in [
             "",
             "iai.tencentcloudapi.com",
@@ -187,13 +195,18 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_names_the_bounds() {
+    fn errors_name_the_bounds() {
         let second = Duration::from_secs(1);
         let hour = Duration::from_secs(3_600);
+        let day = Duration::from_secs(86_400);
 
         assert_eq!(
             duration("500ms", second..=hour).unwrap_err(),
             "500ms is not from 1s to 1h"
+        );
+        assert_eq!(
+            duration("2d", second..=day).unwrap_err(),
+            "2d is not from 1s to 1d"
         );
         assert_eq!(
             bytes("4GiB", 1_024..=1_048_576).unwrap_err(),

@@ -1,27 +1,62 @@
-//! All that is wrong with the settings.
+//! Collected configuration errors.
 
 use std::{error::Error, fmt};
 
-/// Mistakes in settings, a sentence each.
+/// Marks a setting as invalid. Its error is in the [`Problems`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Invalid;
+
+/// Configuration errors, one line each.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Problems(Vec<String>);
 
 impl Problems {
-    /// Takes the value of a setting, or notes why it has none.
-    pub(super) fn take<T>(&mut self, flag: &str, value: Result<T, String>) -> Option<T> {
-        value.map_err(|problem| self.note(flag, &problem)).ok()
+    /// Returns the value of a setting, or adds its error to the list.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `value` is an error.
+    pub fn take<T>(&mut self, flag: &str, value: Result<T, String>) -> Result<T, Invalid> {
+        value.map_err(|problem| {
+            self.note(flag, &problem);
+            Invalid
+        })
     }
 
-    /// Notes what is wrong with a setting.
+    /// Returns the value of an environment variable of other programs, or adds its error to the list.
+    pub(super) fn take_variable<T>(
+        &mut self,
+        name: &str,
+        value: Result<T, String>,
+    ) -> Result<T, Invalid> {
+        value.map_err(|problem| {
+            self.0.push(format!("{name}: {problem}"));
+            Invalid
+        })
+    }
+
+    /// Returns what was checked elsewhere, or adds its errors to the list.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `checked` is an error.
+    pub fn merge<T>(&mut self, checked: Result<T, Self>) -> Result<T, Invalid> {
+        checked.map_err(|Self(problems)| {
+            self.0.extend(problems);
+            Invalid
+        })
+    }
+
+    /// Adds an error of a setting.
     pub(super) fn note(&mut self, flag: &str, problem: &str) {
         self.0.push(format!("--{flag}: {problem}"));
     }
 
-    /// Returns the settings if nothing was noted while they were made, and otherwise all that was.
-    pub(super) fn unless_none<T>(self, settings: Option<T>) -> Result<T, Self> {
+    /// Returns the settings if there are no errors, otherwise the errors.
+    pub(super) fn into_result<T>(self, settings: Result<T, Invalid>) -> Result<T, Self> {
         match settings {
-            Some(settings) if self.0.is_empty() => Ok(settings),
-            _ => Err(self),
+            Ok(settings) if self.0.is_empty() => Ok(settings),
+            Ok(_) | Err(Invalid) => Err(self),
         }
     }
 }

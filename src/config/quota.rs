@@ -1,53 +1,61 @@
-//! How the account's quota is shared out.
+//! Settings of the upstream rate limit and of the circuit breaker.
 
 use std::num::NonZeroU32;
 
 use clap::Args;
 
-use super::{Problems, parsed};
+use super::{Invalid, Problems, parsed};
 
-/// The settings of the quota, as text.
+/// The settings of the rate limit and of the circuit breaker, unparsed.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Quota")]
 pub(super) struct QuotaArgs {
-    /// How many calls a second upstream gets at most, from 1 to 100000. The account's quota, or the
-    /// part of it that is meant for this replica [default: any number]
+    /// Maximum number of upstream requests per second, from 1 to 100000: the quota of the account, or
+    /// this replica's part of it [default: no limit]
     #[arg(long, env = "IAI_FACADE_UPSTREAM_RATE", value_name = "N")]
     upstream_rate: Option<String>,
 
-    /// Find out what rate upstream accepts once it refuses one, on or off
+    /// Adapt the rate limit to what upstream accepts once it throttles: true or false
     #[arg(
         long,
         env = "IAI_FACADE_ADAPTIVE_RATE",
         value_name = "BOOL",
-        default_value = "on"
+        default_value = "true",
+        num_args = 0..=1,
+        default_missing_value = "true"
     )]
     adaptive_rate: String,
 
-    /// Refuse a share of the calls while upstream is down, on or off
+    /// Circuit breaker: reject a share of the calls while upstream is unavailable: true or
+    /// false
     #[arg(
         long,
         env = "IAI_FACADE_CIRCUIT",
         value_name = "BOOL",
-        default_value = "on"
+        default_value = "true",
+        num_args = 0..=1,
+        default_missing_value = "true"
     )]
     circuit: String,
 }
 
-/// How the account's quota is shared out.
+/// The upstream rate limit and the circuit breaker.
 #[derive(Clone, Debug)]
 pub struct Quota {
-    /// How many calls a second upstream gets at most.
+    /// The maximum number of upstream requests per second.
     pub rate: Option<NonZeroU32>,
-    /// Whether the rate that upstream accepts is found out.
+    /// Whether the rate limit adapts to what upstream accepts.
     pub is_adaptive: bool,
-    /// Whether a share of the calls is refused while upstream is down.
+    /// Whether the circuit breaker is enabled.
     pub has_circuit: bool,
 }
 
+/// The maximum of [`Quota::rate`].
+const MAX_RATE: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
+
 impl QuotaArgs {
-    pub(super) fn checked(self, problems: &mut Problems) -> Option<Quota> {
-        let bounds = NonZeroU32::MIN..=NonZeroU32::new(100_000)?;
+    pub(super) fn checked(self, problems: &mut Problems) -> Result<Quota, Invalid> {
+        let bounds = NonZeroU32::MIN..=MAX_RATE;
         let rate = self.upstream_rate.filter(|text| !text.is_empty());
         let rate = rate.map(|text| parsed::number(&text, bounds)).transpose();
         let rate = problems.take("upstream-rate", rate);
@@ -58,7 +66,7 @@ impl QuotaArgs {
         let has_circuit = parsed::switch(&self.circuit);
         let has_circuit = problems.take("circuit", has_circuit);
 
-        Some(Quota {
+        Ok(Quota {
             rate: rate?,
             is_adaptive: is_adaptive?,
             has_circuit: has_circuit?,

@@ -1,35 +1,36 @@
-//! How to reach upstream.
+//! Settings of the upstream connection.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use http::HeaderValue;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::CertificateDer;
 
-use super::{Endpoint, Problems, parsed};
+use super::{Endpoint, Invalid, Problems, Proxies, family::Family, parsed};
+use crate::tls::pem;
 
-/// The site for accounts of mainland China, which wants a region named.
+/// The API endpoint for accounts of mainland China.
 const DEFAULT_ENDPOINT: &str = "https://iai.tencentcloudapi.com";
 
-const ENDPOINT_HELP: &str = "Scheme, host and port of the API. Accounts of the international site \
-    use https://iai.intl.tencentcloudapi.com [default: https://iai.tencentcloudapi.com]";
+/// The region variable of the vendor's command line and SDKs.
+const REGION_VARIABLE: &str = "TENCENTCLOUD_REGION";
 
-/// The region that is sent to it unless another is set.
-const DEFAULT_REGION: HeaderValue = HeaderValue::from_static("ap-guangzhou");
-
-/// The settings of upstream, as text.
+/// The settings of the upstream connection, unparsed.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Upstream")]
 pub(super) struct UpstreamArgs {
-    #[arg(long, env = "IAI_FACADE_ENDPOINT", value_name = "URL", help = ENDPOINT_HELP)]
+    #[arg(long, env = "IAI_FACADE_ENDPOINT", value_name = "URL", help = format!(
+        "Scheme, host and port of the Tencent Cloud API. Accounts of the international site use \
+         https://iai.intl.tencentcloudapi.com [default: {DEFAULT_ENDPOINT}]"
+    ))]
     endpoint: Option<String>,
 
-    /// Region named in calls; empty for none [default: ap-guangzhou on iai.tencentcloudapi.com, none
-    /// elsewhere]
+    /// Region sent with upstream requests, or none [default: TENCENTCLOUD_REGION, else the region in the
+    /// host name of --endpoint, else ap-guangzhou for hosts of mainland China, none for others]
     #[arg(long, env = "IAI_FACADE_REGION", value_name = "REGION")]
     region: Option<String>,
 
-    /// Language of upstream's messages, en-US or zh-CN
+    /// Language of upstream's error messages, en-US or zh-CN
     #[arg(
         long,
         env = "IAI_FACADE_LANGUAGE",
@@ -38,12 +39,12 @@ pub(super) struct UpstreamArgs {
     )]
     language: String,
 
-    /// PEM file of certificate authorities to trust beside those of the machine
+    /// PEM file of certificate authorities to trust in addition to those of the system
     #[arg(long, env = "IAI_FACADE_UPSTREAM_CA", value_name = "FILE")]
     upstream_ca: Option<String>,
 
-    /// How often a call is tried at most, while its deadline allows: from 1, which is never again,
-    /// to 10
+    /// Maximum number of attempts per call, including the first, from 1 to 10; the deadline of the call
+    /// may allow fewer
     #[arg(
         long,
         env = "IAI_FACADE_MAX_ATTEMPTS",
@@ -52,7 +53,7 @@ pub(super) struct UpstreamArgs {
     )]
     max_attempts: String,
 
-    /// How long connecting may take, from 1ms to 1m
+    /// Maximum time to connect to upstream, from 1ms to 1m
     #[arg(
         long,
         env = "IAI_FACADE_UPSTREAM_CONNECT_TIMEOUT",
@@ -61,7 +62,8 @@ pub(super) struct UpstreamArgs {
     )]
     upstream_connect_timeout: String,
 
-    /// How long a connection is kept without calls, from 0s to 10m. Upstream closes its own at 60s
+    /// Idle time after which an upstream connection is closed, from 0s to 10m; upstream itself closes
+    /// after 60s
     #[arg(
         long,
         env = "IAI_FACADE_UPSTREAM_IDLE_TIMEOUT",
@@ -70,7 +72,7 @@ pub(super) struct UpstreamArgs {
     )]
     upstream_idle_timeout: String,
 
-    /// The largest answer that is read, from 1KiB to 64MiB
+    /// Maximum size of an upstream response, from 1KiB to 64MiB
     #[arg(
         long,
         env = "IAI_FACADE_MAX_UPSTREAM_RESPONSE_BYTES",
@@ -80,47 +82,55 @@ pub(super) struct UpstreamArgs {
     max_upstream_response_bytes: String,
 }
 
-/// How to reach upstream.
+/// The upstream connection.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    /// Where it is.
+    /// The API endpoint.
     pub endpoint: Endpoint,
-    /// The region named in calls.
+    /// The region sent with requests.
     pub region: Option<HeaderValue>,
-    /// The language of its messages.
+    /// The language of upstream's error messages.
     pub language: HeaderValue,
-    /// Authorities to trust beside those of the machine.
+    /// The authorities to trust in addition to those of the system.
     pub certificate_authorities: Vec<CertificateDer<'static>>,
-    /// How often a call is tried at most.
+    /// The maximum number of attempts per call, including the first.
     pub max_attempts: u32,
-    /// How long connecting may take.
+    /// The maximum time to connect.
     pub connect_timeout: Duration,
-    /// How long a connection is kept without calls.
+    /// The idle time after which a connection is closed.
     pub idle_timeout: Duration,
-    /// The largest answer that is read.
+    /// The maximum size of a response, in bytes.
     pub max_response_bytes: u64,
-    /// Whether `HTTPS_PROXY` and its companions count.
-    pub use_proxy: bool,
+    /// The HTTP proxies.
+    pub proxies: Proxies,
 }
 
 impl UpstreamArgs {
-    /// Returns the flags that were given and say where upstream is.
+    /// Returns the flags that are set and select another upstream.
     pub(super) fn explicit(&self) -> Vec<&'static str> {
         self.endpoint.iter().map(|_| "endpoint").collect()
     }
 
-    pub(super) fn checked(self, problems: &mut Problems) -> Option<Upstream> {
+    pub(super) fn checked(
+        self,
+        variable: impl Fn(&str) -> Option<String>,
+        problems: &mut Problems,
+    ) -> Result<Upstream, Invalid> {
         let endpoint = self.endpoint.as_deref().unwrap_or(DEFAULT_ENDPOINT);
-        let endpoint: Option<Endpoint> = problems.take("endpoint", endpoint.parse());
+        let endpoint: Result<Endpoint, _> = problems.take("endpoint", endpoint.parse());
 
-        let region = match self.region {
-            Some(region) => problems.take("region", parsed::header_value(&region)),
-            None => Some(endpoint.as_ref().and_then(default_region)),
+        let region = match (self.region, variable(REGION_VARIABLE)) {
+            (Some(region), _) => problems.take("region", parsed::region(&region)),
+            (None, Some(region)) => {
+                problems.take_variable(REGION_VARIABLE, parsed::region(&region))
+            }
+            (None, None) => Ok(endpoint.as_ref().ok().and_then(default_region)),
         };
-        let authorities = parsed::file(self.upstream_ca);
+        let proxies = Proxies::read(variable, problems);
+        let authorities = parsed::file(self.upstream_ca.as_deref());
         let authorities = authorities
             .as_deref()
-            .map_or(Ok(Vec::new()), read_authorities);
+            .map_or(Ok(Vec::new()), pem::read_certificates_once);
         let certificate_authorities = problems.take("upstream-ca", authorities);
         let language = problems.take("language", language(&self.language));
 
@@ -139,7 +149,7 @@ impl UpstreamArgs {
         let max_response_bytes = parsed::bytes(&self.max_upstream_response_bytes, bounds);
         let max_response_bytes = problems.take("max-upstream-response-bytes", max_response_bytes);
 
-        Some(Upstream {
+        Ok(Upstream {
             endpoint: endpoint?,
             region: region?,
             language: language?,
@@ -148,14 +158,13 @@ impl UpstreamArgs {
             connect_timeout: connect_timeout?,
             idle_timeout: idle_timeout?,
             max_response_bytes: max_response_bytes?,
-            use_proxy: true,
+            proxies: proxies?,
         })
     }
 }
 
 fn default_region(endpoint: &Endpoint) -> Option<HeaderValue> {
-    let is_default = endpoint.url().host_str() == DEFAULT_ENDPOINT.strip_prefix("https://");
-    is_default.then_some(DEFAULT_REGION)
+    Family::of(endpoint.url().host_str()?)?.region()
 }
 
 fn language(text: &str) -> Result<HeaderValue, String> {
@@ -164,14 +173,4 @@ fn language(text: &str) -> Result<HeaderValue, String> {
         "zh-CN" => Ok(HeaderValue::from_static("zh-CN")),
         _ => Err(format!("`{text}` is neither en-US nor zh-CN")),
     }
-}
-
-fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<_, _>>)
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    if certificates.is_empty() {
-        return Err(format!("{}: there is no certificate in it", path.display()));
-    }
-    Ok(certificates)
 }

@@ -1,22 +1,22 @@
-//! Where an answer comes from, and how old it is.
+//! Provenance of a response: its origin and its age.
 
 use std::time::Duration;
 
-/// Where the answer of a call comes from.
+/// Origin of a response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Origin {
-    /// It was kept, and is as good as new.
+    /// A fresh cache entry.
     Hit,
-    /// Upstream was asked for this call.
+    /// An upstream request for this call.
     Miss,
-    /// Upstream was asked for an equal call that was under way.
+    /// An upstream request for an equal call in flight.
     Shared,
-    /// It was kept, and is older than it should be.
+    /// A stale cache entry.
     Stale,
 }
 
 impl Origin {
-    /// Returns the word for it that callers and the log see.
+    /// Returns its name in `x-iai-cache` and in the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -27,11 +27,11 @@ impl Origin {
     }
 }
 
-/// Where the answer of a call comes from, and how old it is.
+/// Origin and age of a response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Provenance {
-    /// Where it comes from.
+    /// Its origin.
     pub origin: Origin,
-    /// How long ago upstream gave it.
+    /// Time since upstream responded.
     pub age: Duration,
 }

@@ -1,12 +1,14 @@
-//! One credential: what a call is signed with.
+//! A credential: SecretId, SecretKey, and the session token of a temporary credential.
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-/// An identifier, the key that belongs to it, and the token if the two are temporary.
+use crate::files::secret_text::{self, InvalidSecret};
+
+/// A SecretId with its SecretKey, and a session token if they are temporary.
 ///
-/// The three are one value, so that they cannot be mixed up during a rotation. `Debug` shows none.
+/// One value, so that a rotation cannot mix the parts of two credentials. `Debug` shows no part.
 pub struct Credential {
     secret_id: String,
     secret_key: SecretString,
@@ -14,11 +16,11 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// Makes a credential of its parts.
+    /// Creates a credential from its parts.
     ///
     /// # Errors
     ///
-    /// Fails if a part is empty, or holds a blank or anything else that is not visible ASCII.
+    /// Fails if a part is empty or has a character other than visible ASCII.
     pub fn new(
         secret_id: String,
         secret_key: String,
@@ -34,24 +36,23 @@ impl Credential {
         })
     }
 
-    /// Returns the identifier, which is sent with every call.
+    /// Returns the SecretId, which is sent with every request.
     pub fn secret_id(&self) -> &str {
         &self.secret_id
     }
 
-    /// Returns the key, which is never sent.
+    /// Returns the SecretKey, which is never sent.
     pub fn secret_key(&self) -> &str {
         self.secret_key.expose_secret()
     }
 
-    /// Returns the token of a temporary credential.
+    /// Returns the session token of a temporary credential.
     pub fn token(&self) -> Option<&str> {
         self.token.as_ref().map(ExposeSecret::expose_secret)
     }
 
-    /// Returns `text` without any part of this credential in it.
-    ///
-    /// Upstream's refusals may repeat what they refuse.
+    /// Returns `text` with every part of this credential replaced by `[redacted]`. Error messages of
+    /// upstream may repeat parts of a request.
     pub fn redact(&self, text: &str) -> String {
         [
             Some(self.secret_key()),
@@ -66,7 +67,7 @@ impl Credential {
     }
 }
 
-/// For telling whether a credential was replaced, by whoever has both.
+/// Detects a replaced credential. Not constant-time: both sides are ours.
 impl PartialEq for Credential {
     fn eq(&self, other: &Self) -> bool {
         self.secret_id == other.secret_id
@@ -81,26 +82,18 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// A part of a credential that cannot be one.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum InvalidPart {
-    /// There is nothing.
-    #[error("the {0} is empty")]
-    Empty(&'static str),
-
-    /// A blank, a control character or a letter beyond ASCII is in it.
-    #[error("the {0} holds a blank or another character that is not visible ASCII")]
-    NotVisible(&'static str),
+/// An invalid part of a credential.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the {part} {problem}")]
+pub struct InvalidPart {
+    /// The name of the part.
+    pub part: &'static str,
+    /// Why it is invalid.
+    pub problem: InvalidSecret,
 }
 
 fn check(part: &'static str, text: &str) -> Result<(), InvalidPart> {
-    if text.is_empty() {
-        Err(InvalidPart::Empty(part))
-    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Err(InvalidPart::NotVisible(part))
-    } else {
-        Ok(())
-    }
+    secret_text::check(text).map_err(|problem| InvalidPart { part, problem })
 }
 
 #[cfg(test)]
@@ -115,25 +108,28 @@ mod tests {
     #[test]
     fn parts_must_be_visible_ascii() {
         let cases = [
-            (["", "key", "token"], InvalidPart::Empty("secret id")),
+            (["", "key", "token"], "the secret id is empty"),
             (
                 ["id", " key", "token"],
-                InvalidPart::NotVisible("secret key"),
+                "the secret key has a space at its start",
             ),
-            (["id", "key", "token\n"], InvalidPart::NotVisible("token")),
+            (
+                ["id", "key", "token\n"],
+                "the token has a line feed at its end",
+            ),
             (
                 ["id\u{e9}", "key", "token"],
-                InvalidPart::NotVisible("secret id"),
+                "the secret id has a character that is not ASCII at its end",
             ),
         ];
 
         for (parts, expected) in cases {
-            assert_eq!(credential(parts).unwrap_err(), expected);
+            assert_eq!(credential(parts).unwrap_err().to_string(), expected);
         }
     }
 
     #[test]
-    fn a_credential_does_not_print_itself() {
+    fn debug_shows_no_part_of_a_credential() {
         let credential = credential(["AKIDid", "correct-horse", "battery"]).unwrap();
 
         assert_eq!(format!("{credential:?}"), "Credential(..)");

@@ -1,100 +1,109 @@
-//! The role of a CVM instance, as the metadata service of the instance hands it out.
+//! Instance role provider: the credential of the role of a CVM instance, from the instance metadata
+//! service.
 
 use std::{sync::OnceLock, time::Duration};
 
-use http::StatusCode;
-use reqwest::Url;
-use serde::Deserialize;
-use tokio::time::Instant;
-
 use super::{
-    Credential, NotOffered, Obtained,
-    exchange::{self, Answer, Unanswered},
+    credential::Credential,
+    exchange::{self, ExchangeError, HttpResponse},
+    provider::{CredentialProvider, Loading, ProvidedCredential, ProviderError},
+    provider_setup::ProviderSetup,
 };
 use crate::{
-    clock::Clock,
+    clock::{BootTime, Clock},
     config::{self, Endpoint},
     json::{self, Object},
 };
+use http::StatusCode;
+use reqwest::Url;
+use serde::Deserialize;
 
-pub(super) const NAME: &str = "the instance role";
-
-/// Names the role, and followed by the name gives its credential.
+/// The path that returns the name of the role; followed by the name, it returns the credential.
 const PATH: &str = "latest/meta-data/cam/security-credentials/";
 
-/// The service is on the machine, or it is not there at all.
+// Short timeouts: the metadata service is on the same host, or absent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The longest name that a role can have.
+/// Maximum length of a role name.
 const MAX_ROLE: usize = 128;
 
-/// The metadata service.
-#[derive(Debug)]
-pub(super) struct Metadata {
+/// Returns the provider.
+pub(super) fn provider(setup: &ProviderSetup<'_>) -> Box<dyn CredentialProvider> {
+    // Never through a proxy, which would reach the metadata service of its own host.
+    let upstream = config::Upstream {
+        proxies: config::Proxies::default(),
+        ..setup.upstream.clone()
+    };
+    Box::new(InstanceRole {
+        http: OnceLock::new(),
+        endpoint: setup.settings.metadata_endpoint.clone(),
+        upstream,
+        clock: setup.clock.clone(),
+        is_only: setup.settings.source.is_some(),
+    })
+}
+
+/// A client of the instance metadata service.
+struct InstanceRole {
     http: OnceLock<reqwest::Client>,
     endpoint: Endpoint,
-    settings: config::Upstream,
+    upstream: config::Upstream,
     clock: Clock,
-    /// Whether no other source is asked: then it must be there.
+    /// Whether this is the only configured provider, so that it must exist.
     is_only: bool,
 }
 
-impl Metadata {
-    pub(super) fn new(
-        endpoint: Endpoint,
-        settings: config::Upstream,
-        clock: Clock,
-        is_only: bool,
-    ) -> Self {
-        // No proxy is on the machine: it would ask the metadata service of its own.
-        let settings = config::Upstream {
-            use_proxy: false,
-            ..settings
-        };
-        Self {
-            http: OnceLock::new(),
-            endpoint,
-            settings,
-            clock,
-            is_only,
-        }
+impl CredentialProvider for InstanceRole {
+    fn name(&self) -> &'static str {
+        "the instance role"
     }
 
-    /// Asks for the name of the role, which may have changed, and then for its credential.
-    pub(super) async fn ask(&self) -> Result<Obtained, NotOffered> {
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    fn load(&self) -> Loading<'_> {
+        Box::pin(self.request())
+    }
+}
+
+impl InstanceRole {
+    /// Requests the name of the role, which may have changed, and then its credential.
+    async fn request(&self) -> Result<ProvidedCredential, ProviderError> {
         let mut url = self.endpoint.url().clone();
         url.set_path(PATH);
-        let answer = match self.read(url.clone()).await {
-            Ok(answer) => answer,
-            Err(unanswered) if unanswered.is_unconnected => {
-                return Err(self.absent(format!("no metadata service: {}", unanswered.reason)));
+        let response = match self.read(url.clone()).await {
+            Ok(response) => response,
+            Err(failed) if failed.is_connect => {
+                return Err(self.absent(format!("no metadata service: {}", failed.reason)));
             }
-            Err(unanswered) => return Err(NotOffered::Failed(unanswered.reason)),
+            Err(failed) => return Err(ProviderError::Transient(failed.reason)),
         };
-        let role = match answer.status {
+        let role = match response.status {
             StatusCode::NOT_FOUND => {
                 return Err(self.absent("no role is bound to the instance".to_owned()));
             }
-            StatusCode::OK => role(&answer.body).map_err(NotOffered::Failed)?,
+            StatusCode::OK => role(&response.body).map_err(ProviderError::Transient)?,
             status => return Err(unexpected(status)),
         };
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push(&role);
         }
 
-        let asked_at = Instant::now();
-        let answer = self.read(url).await;
-        let answer = answer.map_err(|unanswered| NotOffered::Failed(unanswered.reason))?;
-        if answer.status != StatusCode::OK {
-            return Err(unexpected(answer.status));
+        let requested_at = self.clock.boot_time();
+        let response = self.read(url).await;
+        let response = response.map_err(|failed| ProviderError::Transient(failed.reason))?;
+        if response.status != StatusCode::OK {
+            return Err(unexpected(response.status));
         }
-        self.open(&answer, asked_at).map_err(NotOffered::Failed)
+        self.open(&response, requested_at)
+            .map_err(ProviderError::Transient)
     }
 
-    async fn read(&self, url: Url) -> Result<Answer, Unanswered> {
-        let http = self.http().map_err(|reason| Unanswered {
-            is_unconnected: false,
+    async fn read(&self, url: Url) -> Result<HttpResponse, ExchangeError> {
+        let http = self.http().map_err(|reason| ExchangeError {
+            is_connect: false,
             reason,
         })?;
         exchange::send(http.get(url)).await
@@ -104,7 +113,7 @@ impl Metadata {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let http = exchange::client(&self.endpoint, &self.settings)?
+        let http = exchange::client(&self.endpoint, &self.upstream)?
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TIMEOUT)
             .build()
@@ -112,12 +121,16 @@ impl Metadata {
         Ok(self.http.get_or_init(|| http))
     }
 
-    fn open(&self, answer: &Answer, asked_at: Instant) -> Result<Obtained, String> {
-        let malformed = |problem: String| format!("another answer than documented: {problem}");
+    fn open(
+        &self,
+        response: &HttpResponse,
+        requested_at: BootTime,
+    ) -> Result<ProvidedCredential, String> {
+        let malformed = |problem: String| format!("undocumented response: {problem}");
         let Object(role): Object<Role> =
-            json::parse(&answer.body).map_err(|error| malformed(error.to_string()))?;
+            json::parse(&response.body).map_err(|error| malformed(error.to_string()))?;
         if role.code != "Success" {
-            return Err("the metadata service could not give a credential for the role".to_owned());
+            return Err("the metadata service returned no credential for the role".to_owned());
         }
         let (Some(id), Some(key), Some(token), Some(expires)) = (
             role.tmp_secret_id,
@@ -127,23 +140,23 @@ impl Metadata {
         ) else {
             return Err(malformed("a part of the credential is missing".to_owned()));
         };
-        let theirs = answer
+        let server_now = response
             .date
             .unwrap_or_else(|| self.clock.now())
             .unix_timestamp();
-        let expires_at = exchange::expiry(asked_at, expires, theirs)?;
+        let expires_at = exchange::expiry(requested_at, expires, server_now)?;
         let credential = Credential::new(id, key, Some(token));
-        Ok(Obtained {
+        Ok(ProvidedCredential {
             credential: credential.map_err(|error| malformed(error.to_string()))?,
             expires_at: Some(expires_at),
         })
     }
 
-    /// Returns what it means that there is no role here.
-    fn absent(&self, problem: String) -> NotOffered {
+    /// Returns the error for a missing role or service.
+    fn absent(&self, problem: String) -> ProviderError {
         match self.is_only {
-            true => NotOffered::Failed(problem),
-            false => NotOffered::Nothing(problem),
+            true => ProviderError::Transient(problem),
+            false => ProviderError::Absent(problem),
         }
     }
 }
@@ -163,13 +176,13 @@ fn role(body: &[u8]) -> Result<String, String> {
     let is_name = (1..=MAX_ROLE).contains(&name.len()) && !name.contains(char::is_control);
     match is_name {
         true => Ok(name.to_owned()),
-        false => Err("the metadata service names no role".to_owned()),
+        false => Err("the metadata service returned an invalid role name".to_owned()),
     }
 }
 
-fn unexpected(status: StatusCode) -> NotOffered {
-    NotOffered::Failed(format!(
-        "the metadata service answered HTTP {}",
+fn unexpected(status: StatusCode) -> ProviderError {
+    ProviderError::Transient(format!(
+        "the metadata service returned HTTP {}",
         status.as_u16()
     ))
 }

@@ -1,25 +1,29 @@
-//! Tencent Cloud's Security Token Service (STS, version 2018-08-13): roles for identities.
+//! Client of Tencent Cloud's Security Token Service (STS, version 2018-08-13): assumes roles.
 
-mod answer;
+mod response;
 
 use std::{fmt, sync::OnceLock, time::Duration};
 
+use self::response::Failure;
+use super::{
+    credential::Credential,
+    exchange,
+    provider::{ProvidedCredential, ProviderError},
+};
+use crate::{
+    clock::{Clock, ClockOffset},
+    config::{self, Endpoint},
+};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use serde::Serialize;
-use time::UtcDateTime;
-use tokio::time::Instant;
-
-use self::answer::Failure;
-use super::{Credential, NotOffered, Obtained, exchange};
-use crate::{
-    clock::{Clock, ClockOffset},
-    config::{self, Endpoint},
-    signature::{CanonicalRequest, Scope, SigningKey, StringToSign, authorization, hashed},
+use tencent_cloud_signature::{
+    CanonicalRequest, Scope, SigningKey, StringToSign, authorization, sha256_hex,
 };
+use time::UtcDateTime;
 
 const SERVICE: &str = "sts";
 const VERSION: HeaderValue = HeaderValue::from_static("2018-08-13");
@@ -27,24 +31,24 @@ const JSON: &str = "application/json";
 const REQUEST_CLIENT: HeaderValue =
     HeaderValue::from_static(concat!("iai-facade_", env!("CARGO_PKG_VERSION")));
 
-/// What the vendor's SDKs send in the place of a signature, where the request proves itself.
+/// The value that the vendor's SDKs send in place of a signature if the request carries a token.
 const UNSIGNED: HeaderValue = HeaderValue::from_static("SKIP");
 
-/// The region that the vendor's SDKs name to STS.
+/// The region that the vendor's SDKs send to STS.
 const REGION: HeaderValue = HeaderValue::from_static("ap-guangzhou");
 
-/// How a session of ours is named in the account's records.
+/// The session name in the audit log of the account.
 const SESSION_NAME: &str = "iai-facade";
 
-/// How long a credential is asked for, in seconds, as the vendor's SDKs ask.
+/// The requested lifetime of a credential, in seconds; the same as in the vendor's SDKs.
 const DURATION_SECONDS: u32 = 7_200;
 
-/// How long one exchange may take.
+/// Maximum duration of one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The way to STS.
+/// A client of STS.
 pub(super) struct Sts {
-    /// Made at the first call: most services never make one.
+    /// Created for the first request; most services never send one.
     http: OnceLock<reqwest::Client>,
     endpoint: Endpoint,
     settings: config::Upstream,
@@ -52,8 +56,8 @@ pub(super) struct Sts {
     clock_offset: ClockOffset,
 }
 
-/// A service account, as TKE describes it.
-pub(super) struct WebIdentity<'a> {
+/// A TKE service account.
+pub(super) struct ServiceAccount<'a> {
     pub(super) region: HeaderValue,
     pub(super) provider_id: &'a str,
     pub(super) token: &'a str,
@@ -71,12 +75,12 @@ impl Sts {
         }
     }
 
-    /// Assumes a role, signed with `signer`.
+    /// Assumes a role, with a request signed by `signer`.
     pub(super) async fn assume_role(
         &self,
         role_arn: &str,
         signer: &Credential,
-    ) -> Result<Obtained, NotOffered> {
+    ) -> Result<ProvidedCredential, ProviderError> {
         let parameters = body(&AssumeRole {
             role_arn,
             role_session_name: SESSION_NAME,
@@ -90,41 +94,42 @@ impl Sts {
         };
         self.exchange(&call)
             .await
-            .map_err(|failure| failure.said_by(&call))
+            .map_err(|failure| failure.into_error(&call))
     }
 
-    /// Assumes the role of a service account, which proves itself by its token.
+    /// Assumes the role of a service account, authenticated by its token.
     pub(super) async fn assume_role_with_web_identity(
         &self,
-        identity: WebIdentity<'_>,
-    ) -> Result<Obtained, NotOffered> {
+        account: ServiceAccount<'_>,
+    ) -> Result<ProvidedCredential, ProviderError> {
         let parameters = body(&AssumeRoleWithWebIdentity {
-            provider_id: identity.provider_id,
-            web_identity_token: identity.token,
-            role_arn: identity.role_arn,
+            provider_id: account.provider_id,
+            web_identity_token: account.token,
+            role_arn: account.role_arn,
             role_session_name: SESSION_NAME,
             duration_seconds: DURATION_SECONDS,
         });
         let call = Call {
             action: "AssumeRoleWithWebIdentity",
-            region: identity.region,
+            region: account.region,
             parameters,
             signer: None,
         };
         self.exchange(&call)
             .await
-            .map_err(|failure| failure.said_by(&call))
+            .map_err(|failure| failure.into_error(&call))
     }
 
-    /// Makes a call, and makes it once more if it was signed at a wrong time.
-    async fn exchange(&self, call: &Call<'_>) -> Result<Obtained, Failure> {
+    /// Sends a request. Retries it once if STS rejects the time of its signature, with the clock skew
+    /// corrected.
+    async fn exchange(&self, call: &Call<'_>) -> Result<ProvidedCredential, Failure> {
         match self.attempt(call).await {
-            Err(Failure::Refused {
+            Err(Failure::Rejected {
                 code,
-                server_time: Some(theirs),
+                server_time: Some(server_now),
                 ..
             }) if code == "AuthFailure.SignatureExpire"
-                && self.clock_offset.learn(self.clock.now(), theirs) =>
+                && self.clock_offset.learn(self.clock.now(), server_now) =>
             {
                 self.attempt(call).await
             }
@@ -132,8 +137,8 @@ impl Sts {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>) -> Result<Obtained, Failure> {
-        let asked_at = Instant::now();
+    async fn attempt(&self, call: &Call<'_>) -> Result<ProvidedCredential, Failure> {
+        let requested_at = self.clock.boot_time();
         let now = self.clock_offset.corrected(self.clock.now());
         let request = self
             .http()
@@ -141,9 +146,9 @@ impl Sts {
             .post(self.endpoint.url().clone())
             .headers(self.headers(call, now))
             .body(call.parameters.clone());
-        let answer = exchange::send(request).await;
-        let answer = answer.map_err(|unanswered| Failure::Other(unanswered.reason))?;
-        answer::open(&answer, asked_at, now)
+        let response = exchange::send(request).await;
+        let response = response.map_err(|failed| Failure::Other(failed.reason))?;
+        response::open(&response, requested_at, now)
     }
 
     fn http(&self) -> Result<&reqwest::Client, String> {
@@ -160,6 +165,7 @@ impl Sts {
 
     fn headers(&self, call: &Call<'_>, now: UtcDateTime) -> HeaderMap {
         let name = HeaderName::from_static;
+        let timestamp = now.unix_timestamp();
         let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static(JSON)),
             (HOST, self.endpoint.host_header()),
@@ -167,19 +173,17 @@ impl Sts {
             (name("x-tc-language"), self.settings.language.clone()),
             (name("x-tc-region"), call.region.clone()),
             (name("x-tc-requestclient"), REQUEST_CLIENT),
-            (
-                name("x-tc-timestamp"),
-                HeaderValue::from(now.unix_timestamp()),
-            ),
+            (name("x-tc-timestamp"), HeaderValue::from(timestamp)),
             (name("x-tc-version"), VERSION),
             (AUTHORIZATION, UNSIGNED),
         ]);
         if let Some(signer) = call.signer {
             let signed = [("content-type", JSON), ("host", self.endpoint.host())];
-            let request = CanonicalRequest::new("POST", "", &signed, &hashed(&call.parameters));
-            let scope = Scope::new(now, SERVICE);
+            let payload_hash = sha256_hex(&call.parameters);
+            let request = CanonicalRequest::new("POST", "", &signed, &payload_hash);
+            let scope = Scope::new(timestamp, SERVICE);
             let signature = SigningKey::derive(signer.secret_key(), scope)
-                .sign(&StringToSign::new(now, scope, &request));
+                .sign(&StringToSign::new(timestamp, scope, &request));
             let value = authorization(signer.secret_id(), scope, &request, &signature);
             headers.insert(AUTHORIZATION, sensitive(&value));
             if let Some(token) = signer.token() {
@@ -196,7 +200,7 @@ impl fmt::Debug for Sts {
     }
 }
 
-/// One call to make. Its parameters may hold a token.
+/// A request to STS. Its parameters may contain a token.
 struct Call<'a> {
     action: &'static str,
     region: HeaderValue,
@@ -205,9 +209,9 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Returns a code or an id if it looks like one and repeats nothing of what was sent, be it a
-    /// part of a secret.
-    fn presentable<'t>(&self, text: &'t str) -> &'t str {
+    /// Returns an error code or a request id if it looks like one and repeats no part of the request,
+    /// which contains secrets; otherwise `[redacted]`.
+    fn sanitized<'t>(&self, text: &'t str) -> &'t str {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         let parameters = String::from_utf8_lossy(&self.parameters);
         let secrets = self.signer.map(|signer| {
@@ -224,7 +228,7 @@ impl Call<'_> {
             });
         match text.len() {
             1..=80 if text.bytes().all(is_plain) && !is_repeated => text,
-            _ => "none that can be shown",
+            _ => "[redacted]",
         }
     }
 }
@@ -248,17 +252,17 @@ struct AssumeRoleWithWebIdentity<'a> {
 }
 
 impl Failure {
-    /// Says what went wrong, without the words of STS, which may repeat what it was sent.
-    fn said_by(self, call: &Call<'_>) -> NotOffered {
+    /// Returns an error without the message of STS, which may repeat parts of the request.
+    fn into_error(self, call: &Call<'_>) -> ProviderError {
         let action = call.action;
-        NotOffered::Failed(match self {
-            Self::Other(reason) => format!("STS gave no credential for {action}: {reason}"),
-            Self::Refused {
+        ProviderError::Transient(match self {
+            Self::Other(reason) => format!("STS request {action} failed: {reason}"),
+            Self::Rejected {
                 code, request_id, ..
             } => format!(
-                "STS refused {action} with {} (RequestId {})",
-                call.presentable(&code),
-                call.presentable(&request_id)
+                "STS rejected {action} with {} (RequestId {})",
+                call.sanitized(&code),
+                call.sanitized(&request_id)
             ),
         })
     }
@@ -274,7 +278,7 @@ fn body(parameters: &impl Serialize) -> Bytes {
         .into()
 }
 
-/// Makes a header value that no log of any library shows.
+/// Returns a header value that is marked as sensitive, so that libraries do not log it.
 fn sensitive(text: &str) -> HeaderValue {
     #[expect(clippy::expect_used, reason = "a credential is checked as it is read")]
     let mut value = HeaderValue::from_str(text).expect("visible ASCII");

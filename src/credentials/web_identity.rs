@@ -1,26 +1,62 @@
-//! The role of a TKE service account, whose projected token is exchanged at STS.
+//! Web identity provider: exchanges the projected token of a TKE service account for a credential of
+//! its role at STS.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use http::HeaderValue;
 
 use super::{
-    NotOffered, Obtained, Surroundings, local_file,
-    sts::{Sts, WebIdentity},
+    local_file,
+    provider::{CredentialProvider, Loading, ProvidedCredential, ProviderError},
+    provider_context::ProviderContext,
+    provider_setup::ProviderSetup,
+    sts::{ServiceAccount, Sts},
+};
+use crate::files::{
+    bounded_file::{self, FileKind},
+    secret_text,
 };
 
-pub(super) const NAME: &str = "TKE web identity";
-
-// Set in pods by TKE; the vendor's SDKs read these and no others.
+// TKE sets these in pods; the vendor's SDKs read the same ones.
 const REGION: &str = "TKE_REGION";
 const PROVIDER_ID: &str = "TKE_PROVIDER_ID";
 const TOKEN_FILE: &str = "TKE_WEB_IDENTITY_TOKEN_FILE";
 const ROLE_ARN: &str = "TKE_ROLE_ARN";
 
-/// Reads the token anew, since it is replaced before it expires, and exchanges it.
-pub(super) async fn ask(surroundings: &Surroundings, sts: &Sts) -> Result<Obtained, NotOffered> {
+/// Returns the provider.
+pub(super) fn provider(setup: &ProviderSetup<'_>) -> Box<dyn CredentialProvider> {
+    Box::new(WebIdentity {
+        context: Arc::clone(&setup.context),
+        sts: Arc::clone(&setup.sts),
+    })
+}
+
+struct WebIdentity {
+    context: Arc<ProviderContext>,
+    sts: Arc<Sts>,
+}
+
+impl CredentialProvider for WebIdentity {
+    fn name(&self) -> &'static str {
+        "TKE web identity"
+    }
+
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    fn load(&self) -> Loading<'_> {
+        Box::pin(load(&self.context, &self.sts))
+    }
+}
+
+/// Reads the token, which TKE rotates before it expires, and exchanges it.
+async fn load(context: &ProviderContext, sts: &Sts) -> Result<ProvidedCredential, ProviderError> {
     let names = [REGION, PROVIDER_ID, TOKEN_FILE, ROLE_ARN];
-    let values = names.map(|name| surroundings.variable(name));
+    let values = names.map(|name| context.variable(name));
     let missing: Vec<_> = names
         .iter()
         .zip(&values)
@@ -36,15 +72,18 @@ pub(super) async fn ask(surroundings: &Surroundings, sts: &Sts) -> Result<Obtain
         let are_all_missing = missing.len() == names.len();
         let problem = format!("not set: {}", missing.join(", "));
         return Err(match are_all_missing {
-            true => NotOffered::Nothing(problem),
-            false => NotOffered::Broken(format!("{problem}, and the others are")),
+            true => ProviderError::Absent(problem),
+            false => ProviderError::Invalid(format!("{problem}, but the others are")),
         });
     };
-    let region = HeaderValue::from_str(&region)
-        .map_err(|_| NotOffered::Broken(format!("{REGION} cannot be a region")))?;
-    let token = token(&token_file)
-        .map_err(|problem| NotOffered::Broken(format!("{TOKEN_FILE}, {token_file}: {problem}")))?;
-    sts.assume_role_with_web_identity(WebIdentity {
+    // A header value may have spaces and non-ASCII characters, a region may not.
+    let is_region = region.bytes().all(|byte| byte.is_ascii_graphic());
+    let region = HeaderValue::from_str(&region).ok().filter(|_| is_region);
+    let region =
+        region.ok_or_else(|| ProviderError::Invalid(format!("{REGION} is not a valid region")))?;
+    let token_file = PathBuf::from(token_file);
+    let token = local_file::blocking(move || token(&token_file)).await?;
+    sts.assume_role_with_web_identity(ServiceAccount {
         region,
         provider_id: &provider_id,
         token: &token,
@@ -53,14 +92,11 @@ pub(super) async fn ask(surroundings: &Surroundings, sts: &Sts) -> Result<Obtain
     .await
 }
 
-fn token(path: &str) -> Result<String, String> {
-    let text = local_file::read(Path::new(path)).map_err(|error| error.to_string())?;
-    let token = text.trim_end();
-    if token.is_empty() {
-        return Err("empty".to_owned());
-    }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("holds a blank or another character that is not visible ASCII".to_owned());
-    }
+fn token(path: &Path) -> Result<String, ProviderError> {
+    let broken = |problem| ProviderError::Invalid(format!("{TOKEN_FILE}, {problem}"));
+    let content = bounded_file::read(path, FileKind::Credential);
+    let content = content.map_err(|error| broken(error.to_string()))?;
+    let token = secret_text::parse(&content);
+    let token = token.map_err(|error| broken(format!("{}: {error}", path.display())))?;
     Ok(token.to_owned())
 }

@@ -3,13 +3,13 @@
 use prost_types::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{InvalidReply, InvalidRequest, Operation, answer, identifier};
+use super::{InvalidReply, InvalidRequest, Operation, identifier, lenient};
 use crate::{
     json::{self, Object},
     proto::{GetGroupInfoRequest, GetGroupInfoResponse},
 };
 
-/// The last second that a protobuf timestamp can hold: the end of the year 9999.
+/// The maximum of a protobuf timestamp: the end of the year 9999.
 const MAX_TIMESTAMP_SECONDS: u64 = 253_402_300_799;
 
 /// The action `GetGroupInfo`.
@@ -19,6 +19,7 @@ pub enum GetGroupInfo {}
 impl Operation for GetGroupInfo {
     const ACTION: &'static str = "GetGroupInfo";
     const FIELDS: &'static [&'static str] = &["group_id"];
+    const ID_PARAMETER: &'static str = "GroupId";
     type Request = GetGroupInfoRequest;
     type Response = GetGroupInfoResponse;
 
@@ -37,15 +38,15 @@ impl Operation for GetGroupInfo {
     }
 
     fn response(body: &[u8], request_id: &str) -> Result<GetGroupInfoResponse, InvalidReply> {
-        let Object(answer): Object<Answer> = json::parse(body)?;
+        let Object(body): Object<Body> = json::parse(body)?;
 
         Ok(GetGroupInfoResponse {
-            group_name: answer.group_name,
-            group_id: answer.group_id,
-            group_ex_descriptions: answer.group_ex_descriptions,
-            tag: answer.tag,
-            face_model_version: answer.face_model_version,
-            creation_timestamp: answer.creation_timestamp,
+            group_name: body.group_name,
+            group_id: body.group_id,
+            group_ex_descriptions: body.group_ex_descriptions,
+            tag: body.tag,
+            face_model_version: body.face_model_version,
+            creation_timestamp: body.creation_timestamp,
             request_id: request_id.to_owned(),
         })
     }
@@ -57,27 +58,27 @@ struct Parameters<'a> {
     group_id: &'a str,
 }
 
-/// A group without an id is no group; all else may be missing.
+/// The upstream response. Only the id is required.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
-    #[serde(deserialize_with = "answer::identifier")]
+struct Body {
+    #[serde(deserialize_with = "lenient::identifier")]
     group_id: String,
-    #[serde(default, deserialize_with = "answer::text")]
+    #[serde(default, deserialize_with = "lenient::text")]
     group_name: String,
-    #[serde(default, deserialize_with = "answer::texts")]
+    #[serde(default, deserialize_with = "lenient::texts")]
     group_ex_descriptions: Vec<String>,
-    #[serde(default, deserialize_with = "answer::text")]
+    #[serde(default, deserialize_with = "lenient::text")]
     tag: String,
-    #[serde(default, deserialize_with = "answer::text")]
+    #[serde(default, deserialize_with = "lenient::text")]
     face_model_version: String,
     #[serde(default, deserialize_with = "timestamp")]
     creation_timestamp: Option<Timestamp>,
 }
 
-/// Reads milliseconds since the Unix epoch.
+/// Deserializes milliseconds since the Unix epoch.
 fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let Some(milliseconds) = answer::number(deserializer)? else {
+    let Some(milliseconds) = lenient::number(deserializer)? else {
         return Ok(None);
     };
     let seconds = milliseconds / 1_000;
@@ -96,11 +97,11 @@ mod tests {
     use super::*;
 
     fn response(body: &str) -> Result<GetGroupInfoResponse, InvalidReply> {
-        GetGroupInfo::response(body.as_bytes(), "id of the call")
+        GetGroupInfo::response(body.as_bytes(), "request id")
     }
 
     #[test]
-    fn parameters_are_spelled_as_upstream_spells_them() {
+    fn parameters_have_the_names_of_the_action() {
         let request = GetGroupInfoRequest {
             group_id: "a%b".to_owned(),
         };
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn milliseconds_become_a_timestamp() {
+    fn milliseconds_are_converted_to_a_timestamp() {
         let response = response(r#"{"GroupId":"a","CreationTimestamp":1559530931613}"#).unwrap();
 
         let expected = Timestamp {
@@ -125,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_group_id_must_be_there() {
+    fn only_the_group_id_is_required() {
         let nulls = r#"{"GroupId":"a","GroupName":null,"GroupExDescriptions":[null,"x"],
             "Tag":null,"FaceModelVersion":null,"CreationTimestamp":null,"UpdateTimestamp":1,
             "DeprecatedWarning":"soon"}"#;
 
         let expected = GetGroupInfoResponse {
             group_id: "a".to_owned(),
-            request_id: "id of the call".to_owned(),
+            request_id: "request id".to_owned(),
             ..GetGroupInfoResponse::default()
         };
         assert_eq!(response(r#"{"GroupId":"a"}"#).unwrap(), expected);
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_another_form_is_malformed() {
+    fn a_response_of_another_form_is_malformed() {
         let bodies = [
             "{}",
             "[]",

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{InvalidReply, InvalidRequest, Operation, Violation, answer, identifier};
+use super::{InvalidReply, InvalidRequest, Operation, Violation, identifier, lenient};
 use crate::{
     json::{self, Object},
     proto::{GetPersonGroupInfoRequest, GetPersonGroupInfoResponse, PersonGroupInfo},
 };
 
-/// The largest page, and the most groups that a person can belong to.
+/// Maximum page size, and maximum number of groups of a person.
 const MAX_LIMIT: i32 = 100;
 
 /// The action `GetPersonGroupInfo`.
@@ -18,6 +18,7 @@ pub enum GetPersonGroupInfo {}
 impl Operation for GetPersonGroupInfo {
     const ACTION: &'static str = "GetPersonGroupInfo";
     const FIELDS: &'static [&'static str] = &["person_id", "offset", "limit"];
+    const ID_PARAMETER: &'static str = "PersonId";
     type Request = GetPersonGroupInfoRequest;
     type Response = GetPersonGroupInfoResponse;
 
@@ -51,26 +52,26 @@ impl Operation for GetPersonGroupInfo {
     }
 
     fn response(body: &[u8], request_id: &str) -> Result<GetPersonGroupInfoResponse, InvalidReply> {
-        let Object(answer): Object<Answer> = json::parse(body)?;
-        if answer.person_group_infos.is_none() && answer.group_num.is_none() {
+        let Object(body): Object<Body> = json::parse(body)?;
+        if body.person_group_infos.is_none() && body.group_num.is_none() {
             return Err(InvalidReply::PersonNotFound);
         }
 
         Ok(GetPersonGroupInfoResponse {
-            person_group_infos: answer
+            person_group_infos: body
                 .person_group_infos
                 .unwrap_or_default()
                 .into_iter()
                 .map(|Object(membership)| membership.into())
                 .collect(),
-            group_num: answer.group_num,
-            face_model_version: answer.face_model_version,
+            group_num: body.group_num,
+            face_model_version: body.face_model_version,
             request_id: request_id.to_owned(),
         })
     }
 }
 
-/// Zero means upstream's default, which is what leaving a parameter out means.
+/// The parameters of the action. Zero is omitted, because both mean the default of the action.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Parameters<'a> {
@@ -87,20 +88,20 @@ fn is_zero(number: &i32) -> bool {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct Body {
     person_group_infos: Option<Vec<Object<Membership>>>,
     #[serde(default, deserialize_with = "count")]
     group_num: Option<i32>,
     face_model_version: Option<String>,
 }
 
-/// A group without an id is no group; its descriptions may be missing.
+/// A group of the person. Only the id is required.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Membership {
-    #[serde(deserialize_with = "answer::identifier")]
+    #[serde(deserialize_with = "lenient::identifier")]
     group_id: String,
-    #[serde(default, deserialize_with = "answer::texts")]
+    #[serde(default, deserialize_with = "lenient::texts")]
     person_ex_descriptions: Vec<String>,
 }
 
@@ -114,7 +115,7 @@ impl From<Membership> for PersonGroupInfo {
 }
 
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
-    let number = answer::number(deserializer)?;
+    let number = lenient::number(deserializer)?;
     number
         .map(i32::try_from)
         .transpose()
@@ -134,11 +135,11 @@ mod tests {
     }
 
     fn response(body: &str) -> Result<GetPersonGroupInfoResponse, InvalidReply> {
-        GetPersonGroupInfo::response(body.as_bytes(), "id of the call")
+        GetPersonGroupInfo::response(body.as_bytes(), "request id")
     }
 
     #[test]
-    fn zero_is_left_out_and_anything_else_is_sent() {
+    fn zero_offset_and_limit_are_omitted() {
         let cases = [
             (request(0, 0), r#"{"PersonId":"2001"}"#),
             (
@@ -172,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn the_count_may_be_a_number_or_digits_in_quotes() {
+    fn the_count_may_be_a_number_or_a_string_of_digits() {
         for body in [r#"{"GroupNum":3}"#, r#"{"GroupNum":"3"}"#] {
             assert_eq!(response(body).unwrap().group_num, Some(3), "{body}");
         }
     }
 
     #[test]
-    fn either_of_list_and_count_makes_an_answer() {
+    fn a_list_or_a_count_is_a_valid_response() {
         for body in [
             r#"{"PersonGroupInfos":[]}"#,
             r#"{"PersonGroupInfos":[],"GroupNum":null}"#,
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_means_an_unknown_person() {
+    fn a_response_with_neither_means_an_unknown_person() {
         for body in [
             "{}",
             r#"{"PersonGroupInfos":null,"GroupNum":null,"FaceModelVersion":"3.0"}"#,
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_another_form_is_malformed() {
+    fn a_response_of_another_form_is_malformed() {
         let bodies = [
             r#"{"GroupNum":-1}"#,
             r#"{"GroupNum":"1.0"}"#,

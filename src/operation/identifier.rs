@@ -1,11 +1,11 @@
-//! What the ids of groups and persons may look like.
+//! Validation of group ids and person ids.
 
 use super::Violation;
 
-/// The longest id, in bytes.
+/// Maximum length of an id, in bytes.
 const MAX_LENGTH: usize = 64;
 
-/// Returns what is wrong with an id: at most one thing, the first to mend.
+/// Returns the first violation of an id, if any.
 ///
 /// The rule is that of `CreateGroup` and `CreatePerson`: 1 to 64 bytes of ASCII letters, digits and
 /// `-%@#&_`.
@@ -14,15 +14,15 @@ pub(super) fn violation(field: &'static str, id: &str) -> Option<Violation> {
         "is required"
     } else if id.len() > MAX_LENGTH {
         "must be at most 64 bytes long"
-    } else if !id.bytes().all(is_permitted) {
-        "must hold only ASCII letters, digits and any of -%@#&_"
+    } else if !id.bytes().all(is_allowed) {
+        "must contain only ASCII letters, digits and -%@#&_"
     } else {
         return None;
     };
     Some(Violation { field, description })
 }
 
-fn is_permitted(byte: u8) -> bool {
+fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-%@#&_".contains(&byte)
 }
 
@@ -31,29 +31,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_of_1_to_64_permitted_bytes_is_valid() {
+    fn an_id_of_1_to_64_allowed_bytes_is_valid() {
         for id in ["a", "AZaz09-%@#&_", &"x".repeat(64)] {
             assert_eq!(violation("group_id", id), None, "{id}");
         }
     }
 
     #[test]
-    fn any_other_id_is_not() {
+    fn any_other_id_is_a_violation() {
         let long = "x".repeat(65);
         let cases = [
             ("", "is required"),
             (long.as_str(), "must be at most 64 bytes long"),
-            (
-                "a b",
-                "must hold only ASCII letters, digits and any of -%@#&_",
-            ),
-            (
-                "a\0",
-                "must hold only ASCII letters, digits and any of -%@#&_",
-            ),
+            ("a b", "must contain only ASCII letters, digits and -%@#&_"),
+            ("a\0", "must contain only ASCII letters, digits and -%@#&_"),
             (
                 "\u{7ec4}",
-                "must hold only ASCII letters, digits and any of -%@#&_",
+                "must contain only ASCII letters, digits and -%@#&_",
             ),
         ];
 

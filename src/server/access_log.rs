@@ -1,4 +1,4 @@
-//! One line for a call: always if it failed, and otherwise if it was slow or by lot.
+//! Access log: one line per call that failed, was slow, or was sampled.
 
 use std::{
     error::Error,
@@ -12,36 +12,38 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use http::{Request, Response, uri::PathAndQuery};
+use http::{HeaderValue, Request, Response, uri::PathAndQuery};
 use sha2::Sha256;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tracing::Level;
 
-use super::peer::Peer;
+use super::{peer::Peer, rejection_log::RejectionLog};
 use crate::{
-    code, config,
+    config,
     context::{Context, Subject},
+    proto::grpc_code,
     service::X_TC_REQUEST_ID,
 };
 
-/// The longest name of a method that is logged, in bytes: callers may ask for any.
+/// The maximum length of a method name in the log, in bytes: clients may send any name.
 const MAX_RPC: usize = 128;
 
-/// The longest id that there is, in bytes. What is longer was refused, and is not repeated.
+/// The maximum length of a valid id, in bytes. Longer ids were rejected and are not logged.
 const MAX_ID: usize = 64;
 
-/// Decides which calls are logged, and how their subjects appear.
+/// The access log: decides which calls are logged, and how their ids are written.
 pub(super) struct AccessLog {
     slow: Duration,
     sample: f64,
     successes: AtomicU64,
     ids: bool,
     hash: Hmac<Sha256>,
+    rejections: RejectionLog,
 }
 
 impl AccessLog {
-    /// Returns a log by `settings`.
+    /// Creates an access log.
     pub(super) fn new(settings: &config::Log) -> Self {
         let random = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::into_bytes);
         let key = settings
@@ -59,11 +61,12 @@ impl AccessLog {
             successes: AtomicU64::new(0),
             ids: settings.ids,
             hash,
+            rejections: RejectionLog::default(),
         }
     }
 
-    /// Opens the line of a call, which is written when it is closed or, for a caller that has gone,
-    /// dropped.
+    /// Opens the line of a call. It is written when it is closed, or when it is dropped because the
+    /// client has cancelled the call.
     pub(super) fn open<B>(
         self: Arc<Self>,
         request: &Request<B>,
@@ -77,42 +80,32 @@ impl AccessLog {
             peer: peer.address,
             context: Arc::clone(context),
             arrival,
+            completed: None,
             is_open: true,
         }
     }
 
-    /// Returns the level of a line: by whose fault it is if the call failed, and for one that
-    /// succeeded by whether it is of interest.
+    /// Returns the level of a line. For a failed call it depends on the party that caused the error, for
+    /// a successful one on whether it was slow or sampled.
     fn level(&self, code: Code, duration: Duration) -> Level {
-        match code {
-            Code::Ok if duration >= self.slow || self.is_drawn() => Level::INFO,
-            Code::Ok => Level::DEBUG,
-            Code::AlreadyExists
-            | Code::Cancelled
-            | Code::DeadlineExceeded
-            | Code::InvalidArgument
-            | Code::NotFound
-            | Code::OutOfRange
-            | Code::PermissionDenied
-            | Code::Unauthenticated
-            | Code::Unimplemented => Level::INFO,
-            // Upstream's, and passing.
-            Code::Aborted | Code::ResourceExhausted | Code::Unavailable => Level::WARN,
-            Code::DataLoss | Code::FailedPrecondition | Code::Internal | Code::Unknown => {
-                Level::ERROR
-            }
+        if code != Code::Ok {
+            grpc_code::log_level(code)
+        } else if duration >= self.slow || self.is_sampled() {
+            Level::INFO
+        } else {
+            Level::DEBUG
         }
     }
 
-    /// Tells whether this call is one of the share that is logged: evenly spread, not at random.
-    fn is_drawn(&self) -> bool {
+    /// Returns whether a successful call is sampled. Samples are evenly spaced rather than random.
+    fn is_sampled(&self) -> bool {
         let before = self.successes.fetch_add(1, Ordering::Relaxed) as f64;
         (before * self.sample).floor() < ((before + 1.0) * self.sample).floor()
     }
 
-    /// Returns how a subject appears: by itself if that is wanted, otherwise by a keyed hash, with
-    /// which the lines of one subject can be found and the subject cannot.
-    fn appearance(&self, subject: &Subject) -> Option<String> {
+    /// Returns the id of a subject if the log may contain ids, and otherwise a keyed hash, which relates
+    /// the lines of one subject without disclosing it.
+    fn subject_field(&self, subject: &Subject) -> Option<String> {
         match subject.id.len() {
             0 => None,
             1..=MAX_ID if self.ids => Some(subject.id.clone()),
@@ -137,30 +130,46 @@ pub(super) struct Line {
     peer: SocketAddr,
     context: Arc<Context>,
     arrival: Instant,
+    completed: Option<Completed>,
     is_open: bool,
 }
 
+/// What is known of a call once it has a response.
+struct Completed {
+    duration: Duration,
+    /// The request id that upstream assigned.
+    upstream_id: Option<HeaderValue>,
+}
+
 impl Line {
-    /// Writes the line of a call that was answered.
-    pub(super) fn close(mut self, response: &Response<Body>) {
+    /// Records that the call has a response, and returns its duration.
+    pub(super) fn completed(&mut self, response: &Response<Body>) -> Duration {
+        let duration = self.arrival.elapsed();
+        self.completed = Some(Completed {
+            duration,
+            upstream_id: response.headers().get(X_TC_REQUEST_ID).cloned(),
+        });
+        duration
+    }
+
+    /// Writes the line of a call with its final status.
+    pub(super) fn close(mut self, status: Option<&Status>) {
         self.is_open = false;
-        let upstream_id = response.headers().get(X_TC_REQUEST_ID);
-        let upstream_id = upstream_id
-            .and_then(|id| id.to_str().ok())
-            .unwrap_or_default();
-        match response.extensions().get::<Status>() {
-            Some(status) => self.write(
-                status.code(),
-                upstream_id,
-                status.message(),
-                status.source(),
-            ),
-            None => self.write(Code::Ok, upstream_id, "", None),
+        match status {
+            Some(status) => self.write(status.code(), status.message(), status.source()),
+            None => self.write(Code::Ok, "", None),
         }
     }
 
-    fn write(&self, code: Code, upstream_id: &str, error: &str, cause: Option<&dyn Error>) {
-        let duration = self.arrival.elapsed();
+    fn write(&self, code: Code, error: &str, cause: Option<&dyn Error>) {
+        let completed = self.completed.as_ref();
+        let duration =
+            completed.map_or_else(|| self.arrival.elapsed(), |completed| completed.duration);
+        let is_rejected = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
+        if is_rejected && !self.log.rejections.admits(self.arrival + duration) {
+            return;
+        }
+        let upstream_id = completed.and_then(|completed| completed.upstream_id.as_ref());
         let provenance = self.context.provenance();
         let request_id = self.context.request_id();
         macro_rules! write_at {
@@ -169,16 +178,16 @@ impl Line {
                     parent: None,
                     Level::$level,
                     rpc = self.rpc(),
-                    code = code::name(code),
+                    code = grpc_code::name(code),
                     duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
                     request_id = request_id.and_then(|id| id.to_str().ok()),
                     peer.address = %self.peer,
                     caller = %self.context.identity(),
-                    // Hashed only if the line is written.
-                    subject = self.log.appearance(self.context.subject()),
+                    // Evaluated, and so hashed, only if the line is written.
+                    subject = self.log.subject_field(self.context.subject()),
                     upstream.attempts = self.context.attempts(),
                     upstream.cache = provenance.map(|provenance| provenance.origin.name()),
-                    upstream.request_id = Some(upstream_id).filter(|id| !id.is_empty()),
+                    upstream.request_id = upstream_id.and_then(|id| id.to_str().ok()),
                     error = Some(error).filter(|error| !error.is_empty()),
                     cause = cause.map(tracing::field::display),
                     "call"
@@ -193,7 +202,7 @@ impl Line {
         }
     }
 
-    /// Returns the name of the method, as far as it is logged.
+    /// Returns the name of the method, truncated to [`MAX_RPC`].
     fn rpc(&self) -> &str {
         let path = self.path.as_ref().map_or("", PathAndQuery::path);
         let rpc = path.trim_start_matches('/');
@@ -201,11 +210,17 @@ impl Line {
     }
 }
 
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").finish_non_exhaustive()
+    }
+}
+
 impl Drop for Line {
     fn drop(&mut self) {
         if self.is_open {
-            let error = "it ended without an answer: the caller has gone, or calls were cut";
-            self.write(Code::Cancelled, "", error, None);
+            let error = "cancelled: the client cancelled the call, or the drain timeout passed";
+            self.write(Code::Cancelled, error, None);
         }
     }
 }

@@ -1,20 +1,20 @@
-//! What operators and their probes ask over plain HTTP.
+//! Admin port: liveness, readiness and log level over plain HTTP, for operators and orchestrators.
 
 use std::net::SocketAddr;
 
 use axum::{
     Extension, Router,
-    extract::{DefaultBodyLimit, RawQuery, Request, State},
+    extract::{DefaultBodyLimit, RawQuery, State},
     http::StatusCode,
-    middleware::{self, Next},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
 
-use super::readiness::Readiness;
-use crate::{config::Level, telemetry::LogControl};
+use super::{loopback::require_loopback, readiness::Readiness};
+use crate::{config::LogLevels, telemetry::LogControl};
 
-/// The longest directives that are read for the log.
+/// The maximum size of a request body that sets log levels, in bytes.
 const MAX_DIRECTIVES_BYTES: usize = 1 << 10;
 
 #[derive(Clone)]
@@ -23,14 +23,14 @@ struct Admin {
     log_control: Option<LogControl>,
 }
 
-/// Returns the pages of the admin port.
+/// Returns the router of the admin port.
 ///
-/// Each request must carry the peer's [`SocketAddr`] as an extension.
+/// Each request must have the peer's [`SocketAddr`] as an extension.
 pub(super) fn router(readiness: Readiness, log_control: Option<LogControl>) -> Router {
     let log_level = get(log_level)
         .put(set_log_level)
         .layer(DefaultBodyLimit::max(MAX_DIRECTIVES_BYTES))
-        .layer(middleware::from_fn(from_loopback));
+        .layer(middleware::from_fn(require_loopback));
     Router::new()
         .route(
             "/livez",
@@ -72,59 +72,19 @@ async fn log_level(State(admin): State<Admin>) -> Response {
     }
 }
 
-async fn set_log_level(State(admin): State<Admin>, directives: String) -> Response {
+async fn set_log_level(
+    State(admin): State<Admin>,
+    Extension(peer): Extension<SocketAddr>,
+    directives: String,
+) -> Response {
     let Some(control) = &admin.log_control else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    match Level::parse(directives.trim()) {
+    match LogLevels::parse(&directives) {
         Ok(level) => {
-            control.set_level(&level);
-            tracing::info!(%level, "the log level is changed");
+            control.set_level(&level, peer);
             format!("{level}\n").into_response()
         }
         Err(problem) => (StatusCode::BAD_REQUEST, format!("{problem}\n")).into_response(),
-    }
-}
-
-/// Lets pass whoever asks from this machine, and nobody else.
-async fn from_loopback(
-    Extension(peer): Extension<SocketAddr>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if is_loopback(peer) {
-        next.run(request).await
-    } else {
-        (StatusCode::FORBIDDEN, "this page is for loopback only\n").into_response()
-    }
-}
-
-/// Tells whether a peer is on this machine, also where a socket for IPv6 takes IPv4.
-fn is_loopback(peer: SocketAddr) -> bool {
-    peer.ip().to_canonical().is_loopback()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        for address in [
-            "127.0.0.1:1",
-            "127.9.9.9:1",
-            "[::1]:1",
-            "[::ffff:127.0.0.1]:1",
-        ] {
-            assert!(is_loopback(address.parse().unwrap()), "{address}");
-        }
-        for address in [
-            "10.0.0.1:1",
-            "[::ffff:10.0.0.1]:1",
-            "[fe80::1]:1",
-            "0.0.0.0:1",
-        ] {
-            assert!(!is_loopback(address.parse().unwrap()), "{address}");
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! What every call passes on its way in and out.
+//! Calls: authenticates, admits, dispatches and logs every call, and enforces its deadline.
 
 use std::{
     future::{Future, poll_fn},
@@ -8,102 +8,93 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE},
 };
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout, timeout_at},
+};
 use tonic::{Code, Status, body::Body};
 
 use super::{
     access_log::AccessLog,
-    admission::Admission,
-    callers::{self, Caller, Callers},
     metadata,
-    peer::{InProgress, Peer},
+    peer::Peer,
+    response_body::{Guards, ResponseBody},
     routes::Routes,
+    usage::{StreamKind, TotalUsage},
 };
-use crate::{config, context::Context, deadline::Deadline, service::Failure};
+use crate::{
+    auth::{Authenticator, Caller},
+    config,
+    context::{Context, Deadline, Identity},
+    service::Failure,
+};
 
-/// Methods that are asked about the service itself. They are not in the log, and NOT_FOUND is theirs
-/// to say.
-const AUXILIARY: [&str; 4] = [
-    HEALTH[0],
-    HEALTH[1],
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-];
+/// Methods that require no authentication and no permit, since orchestrators have no credentials and must
+/// get a response under load.
+const HEALTH: [&str; 2] = [CHECK, WATCH];
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
-/// Methods that everybody may call, and whatever else is in progress: orchestrators ask for the
-/// health, and have no secrets.
-const HEALTH: [&str; 2] = [
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/Watch",
-];
-
-/// How long the message of what is refused may take to arrive.
+/// The time within which the message of a rejected call is discarded.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Answers calls, whichever service they are for.
+/// The handler of all calls: those to the service, to health and to reflection.
 #[derive(Debug)]
 pub(super) struct Calls {
     routes: Routes,
-    callers: Callers,
+    authenticator: Authenticator,
     access_log: Arc<AccessLog>,
-    admission: Arc<Admission>,
+    /// One for each call in progress.
+    permits: Arc<Semaphore>,
+    usage: TotalUsage,
     max_call_time: Duration,
+    max_header_bytes: usize,
 }
 
 impl Calls {
-    /// Returns what answers by `routes` those of `callers` who may call, within bounds.
+    /// Creates a handler that dispatches calls to `routes`, within `bounds`.
     pub(super) fn new(
         routes: Routes,
-        callers: Callers,
+        authenticator: Authenticator,
         access_log: AccessLog,
         bounds: &config::Calls,
     ) -> Self {
         Self {
             routes,
-            callers,
+            authenticator,
             access_log: Arc::new(access_log),
-            admission: Arc::new(Admission::new(bounds.max_concurrent)),
+            permits: Arc::new(Semaphore::new(bounds.max_concurrent)),
+            usage: TotalUsage::default(),
             max_call_time: bounds.max_call_time,
+            max_header_bytes: bounds.max_header_bytes,
         }
     }
 
-    /// Returns how long a call may take whose caller allows more.
+    /// Returns the maximum duration of a call.
     pub(super) fn max_call_time(&self) -> Duration {
         self.max_call_time
     }
 
-    /// Answers one call of a peer.
-    pub(super) async fn answer(
-        &self,
-        request: Request<Incoming>,
-        peer: &Peer,
-    ) -> Response<impl http_body::Body<Data = Bytes, Error = Status> + use<>> {
-        let (response, in_progress) = self.answered(request, peer).await;
-        // In progress until it is sent, which is when it is dropped.
-        response.map(|body| {
-            body.map_frame(move |frame| {
-                let _ = &in_progress;
-                frame
-            })
-        })
+    /// Returns the resource usage of all connections.
+    pub(super) fn usage(&self) -> &TotalUsage {
+        &self.usage
     }
 
-    /// Answers, and returns what counts the call as one in progress, unless it is not to be counted.
-    async fn answered(
+    /// Handles one call of a peer, and returns its response.
+    pub(super) async fn handle(
         &self,
         request: Request<Incoming>,
         peer: &Peer,
-    ) -> (Response<Body>, Option<InProgress>) {
-        if let Some(refusal) = refusal_of_protocol(&request) {
+    ) -> Response<ResponseBody> {
+        if let Some(rejection) = reject_non_grpc(&request) {
             discard(request.into_body()).await;
-            return (refusal, None);
+            return rejection.map(ResponseBody::unguarded);
         }
         let arrival = Instant::now();
         let deadline = Deadline::new(
@@ -114,138 +105,198 @@ impl Calls {
         let caller = self.caller(&request, peer);
         let mut context = Context::new(
             deadline,
-            metadata::is_repetition(request.headers()),
+            metadata::is_retry(request.headers()),
             caller.identity,
         );
         if metadata::is_no_cache(request.headers()) {
             context = context.uncached();
         }
-        context = context.named(metadata::request_id(request.headers()));
+        context = context.with_request_id(metadata::request_id(request.headers()));
         let context = Arc::new(context);
-        let refusal = caller.refusal;
+        // Authentication precedes the check of the headers: its rejections have a log rate limit.
+        let failure = caller.rejection.or_else(|| self.too_large(&request));
 
-        if AUXILIARY.contains(&request.uri().path()) {
-            let mut response = self.admitted(request, refusal, &context).await;
+        if let Some(kind) = stream_kind(request.uri().path()) {
+            peer.activity.touch(arrival);
+            let opened = match failure {
+                Some(failure) => Err(failure),
+                None => peer.usage.open(kind),
+            };
+            let (stream, failure) = match opened {
+                Ok(stream) => (Some(stream), None),
+                Err(failure) => (None, Some(failure)),
+            };
+            // An open stream counts against the limits of streams, and holds no permit.
+            let (mut response, _permit) = self.admit(request, failure, &context).await;
             complete(&mut response, &context, Some(Code::NotFound));
-            return (response, None);
+            let guards = Guards {
+                stream,
+                ..Guards::default()
+            };
+            let body = |body| ResponseBody::guarded(body, guards, &peer.usage, context);
+            return response.map(body);
         }
 
         let access_log = Arc::clone(&self.access_log);
-        let line = access_log.open(&request, peer, &context, arrival);
-        let in_progress = peer.call();
+        let mut line = access_log.open(&request, peer, &context, arrival);
+        let in_progress = peer.activity.call(arrival);
+        if failure.is_none() {
+            peer.activity.trust();
+        }
 
-        let mut response = self.admitted(request, refusal, &context).await;
+        let (mut response, permit) = self.admit(request, failure, &context).await;
         complete(&mut response, &context, None);
         if let Some(mut request_id) = context.request_id().cloned() {
-            // No secret, but different in each answer: among the headers that HTTP/2 remembers on a
-            // connection it would take the place of all others, and be looked for in vain.
+            // Not secret, but different in each response: marking it sensitive keeps it out of HPACK's
+            // dynamic table, where it would evict the other headers.
             request_id.set_sensitive(true);
             let headers = response.headers_mut();
             headers.insert(metadata::X_REQUEST_ID, request_id);
         }
-        line.close(&response);
-        (response, Some(in_progress))
+        let duration = line.completed(&response);
+        in_progress.completed(arrival + duration);
+        if let Some(status) = response.extensions().get::<Status>() {
+            line.close(Some(status));
+            return response.map(ResponseBody::unguarded);
+        }
+        let guards = Guards {
+            in_progress: Some(in_progress),
+            permit,
+            stream: None,
+        };
+        response.map(|body| ResponseBody::guarded(body, guards, &peer.usage, context).logged(line))
     }
 
-    /// Tells whose a call is. Of those for the health nothing is asked.
+    /// Returns a failure if the request headers exceed the limit.
+    fn too_large(&self, request: &Request<Incoming>) -> Option<Failure> {
+        let found = metadata::size(request);
+        (found > self.max_header_bytes).then_some(Failure::HeadersTooLarge {
+            found,
+            limit: self.max_header_bytes,
+        })
+    }
+
+    /// Identifies the caller of a call. Health checks require no authentication.
     fn caller(&self, request: &Request<Incoming>, peer: &Peer) -> Caller {
         if HEALTH.contains(&request.uri().path()) {
-            let identity = callers::address(peer);
+            let identity = Identity::of_address(peer.address.ip());
             return Caller {
                 identity,
-                refusal: None,
+                rejection: None,
             };
         }
-        self.callers.identify(request.headers(), peer)
+        let address = peer.address.ip();
+        self.authenticator
+            .identify(request.headers(), &peer.certificate, address)
     }
 
-    /// Answers a call that may be made and for which there is room, and refuses another before
-    /// anything is read of it.
-    async fn admitted(
+    /// Dispatches a call within the limit of concurrent calls, and returns the response with the permit of the
+    /// call. Rejects the call, without decoding its message, for `failure` or at the limit.
+    async fn admit(
         &self,
         request: Request<Incoming>,
-        refusal: Option<Failure>,
+        failure: Option<Failure>,
         context: &Arc<Context>,
-    ) -> Response<Body> {
+    ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
         let is_exempt = HEALTH.contains(&request.uri().path());
-        let place = match refusal {
+        let permit = match failure {
             Some(failure) => Err(failure),
             None if is_exempt => Ok(None),
-            None => self.admission.admit().map(Some).ok_or(Failure::Overloaded),
+            None => match Arc::clone(&self.permits).try_acquire_owned() {
+                Ok(permit) => Ok(Some(permit)),
+                Err(_) => Err(Failure::Overloaded),
+            },
         };
-        match place {
-            // Boxed, or a call that is refused would be moved about with the room for an answer.
-            Ok(_place) => Box::pin(self.bounded(request, context)).await,
+        match permit {
+            // Boxed, so that the future of a rejected call does not include its size.
+            Ok(permit) => (Box::pin(self.dispatch(request, context)).await, permit),
             Err(failure) => {
                 discard(request.into_body()).await;
-                failure.into_status(context).into_http()
+                (failure.into_status(context).into_http(), None)
             }
         }
     }
 
-    /// Answers by the deadline. What is under way for the call by then is dropped, which ends it.
-    async fn bounded(
+    /// Dispatches a call, and cancels it at its deadline by dropping its future.
+    async fn dispatch(
         &self,
         mut request: Request<Incoming>,
         context: &Arc<Context>,
     ) -> Response<Body> {
         request.extensions_mut().insert(Arc::clone(context));
         let deadline = context.deadline();
-        let answer = async {
-            // A timeout looks at the clock only after its future has begun to work.
+        let response = async {
+            // `timeout_at` polls its future before it checks the deadline.
             if deadline.at() > Instant::now() {
-                let mut answer = pin!(self.routes.answer(request));
-                match poll_fn(|task| Poll::Ready(answer.as_mut().poll(task))).await {
-                    // As whatever is answered from memory is: it needs no timer.
+                let mut response = pin!(self.routes.dispatch(request));
+                match poll_fn(|task| Poll::Ready(response.as_mut().poll(task))).await {
+                    // A cache hit is ready at the first poll, and needs no timer.
                     Poll::Ready(response) => Some(response),
-                    Poll::Pending => timeout_at(deadline.at(), answer).await.ok(),
+                    Poll::Pending => timeout_at(deadline.at(), response).await.ok(),
                 }
             } else {
                 None
             }
         };
-        answer.await.unwrap_or_else(|| {
-            let failure = Failure::of_expiry(deadline, context.has_subject());
+        response.await.unwrap_or_else(|| {
+            let failure = Failure::from_expiry(deadline, context.has_subject());
             failure.into_status(context).into_http()
         })
     }
 }
 
-/// Reads a message that nobody wants, which as a rule arrives together with its headers.
+/// Returns the stream kind of a method of health or reflection. Calls to these methods are not in the access
+/// log, and their NOT_FOUND errors are not replaced.
+fn stream_kind(path: &str) -> Option<StreamKind> {
+    match path {
+        CHECK => Some(StreamKind::Check),
+        WATCH => Some(StreamKind::Watch),
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+        | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => {
+            Some(StreamKind::Reflection)
+        }
+        _ => None,
+    }
+}
+
+/// Reads and discards the message of a rejected call, which usually arrives with its headers.
 ///
-/// What arrives after the answer arrives on a stream that was reset. h2 counts that as an error of
-/// the peer, and ends a connection after 1,024 of them.
+/// Frames that arrive after the response belong to a stream that was reset. h2 counts these as errors
+/// of the peer, and closes a connection after 1,024 of them.
 async fn discard(mut message: Incoming) {
     let read = async { while let Some(Ok(_)) = message.frame().await {} };
     let _ = timeout(DISCARD_TIMEOUT, read).await;
 }
 
-/// Gives the errors that tonic made by itself the form of our own, but for those with the code
+/// Replaces an error that tonic created by the corresponding [`Failure`], unless it has the code
 /// `except`.
 ///
-/// The headers of the bare error stay: one of them tells which compression is understood.
+/// The headers of tonic's error are kept: one of them lists the supported encodings.
 fn complete(response: &mut Response<Body>, context: &Context, except: Option<Code>) {
     let headers = response.headers();
     let is_bare = headers.contains_key(Status::GRPC_STATUS)
         && !headers.contains_key(Status::GRPC_STATUS_DETAILS);
-    let Some(bare) = Status::from_header_map(headers).filter(|_| is_bare) else {
+    if !is_bare {
+        return;
+    }
+    let Some(bare) = Status::from_header_map(headers) else {
         return;
     };
     if Some(bare.code()) != except {
-        let status = Failure::of_tonic(&bare).into_status(context);
+        let status = Failure::from_tonic(&bare).into_status(context);
         let (completed, _) = status.into_http::<Body>().into_parts();
         response.headers_mut().extend(completed.headers);
         response.extensions_mut().extend(completed.extensions);
     }
 }
 
-/// Refuses what is not a call in the words of HTTP, so that its sender need not understand gRPC.
+/// Returns an HTTP error response if a request is not gRPC, since its sender may not understand gRPC.
 ///
-/// By the [gRPC protocol], a call is a POST whose media type is `application/grpc`, perhaps with the
-/// name of an encoding.
+/// By the [gRPC protocol], a call is a POST with the media type `application/grpc`, optionally followed
+/// by the name of a message encoding.
 ///
 /// [gRPC protocol]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
-fn refusal_of_protocol(request: &Request<Incoming>) -> Option<Response<Body>> {
+fn reject_non_grpc(request: &Request<Incoming>) -> Option<Response<Body>> {
     let media_type = request
         .headers()
         .get(CONTENT_TYPE)
@@ -260,12 +311,12 @@ fn refusal_of_protocol(request: &Request<Incoming>) -> Option<Response<Body>> {
         _ => StatusCode::UNSUPPORTED_MEDIA_TYPE,
     };
 
-    let mut refusal = Response::new(Body::empty());
-    *refusal.status_mut() = status;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
     if !is_post {
-        refusal
+        response
             .headers_mut()
             .insert(ALLOW, HeaderValue::from_static("POST"));
     }
-    Some(refusal)
+    Some(response)
 }

@@ -1,7 +1,7 @@
-//! Accepts connections, and ends each of them gracefully.
+//! Connections: accepts them, serves them within limits, and closes each one gracefully.
 //!
-//! tonic's own server is not used: here each connection has its own limits and its own end, and
-//! nothing answers for a call before our own code does.
+//! tonic's server is not used, so that each connection has its own limits and its own graceful close,
+//! and no layer rejects a call before `calls.rs` has seen it.
 
 use std::{
     convert::Infallible,
@@ -15,67 +15,84 @@ use std::{
 };
 
 use axum::Extension;
+use http::Request;
 use hyper::{
+    body::Incoming,
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
+use tower::ServiceExt;
 
 use super::{
-    age::MaxAge,
+    activity::Activity,
     calls::Calls,
-    ending::Ending,
+    connection_slots::ConnectionSlots,
+    graceful_close::GracefulClose,
     handshake::{Handshake, Stream},
+    max_connection_age::MaxConnectionAge,
     peer::Peer,
+    stream_executor::StreamExecutor,
+    usage::Usage,
 };
-use crate::{chain::chain, config};
+use crate::{config, error_chain::error_chain};
 
-/// Calls in progress on one connection.
+/// The maximum number of concurrent streams on one connection.
 const MAX_CONCURRENT_STREAMS: u32 = 256;
 
-/// All header fields of one call together, in bytes.
-const MAX_HEADER_LIST_BYTES: u32 = 16 << 10;
+/// The size of all header fields of one call at which h2 rejects it with an HTTP status, in bytes.
+/// Headers below it that exceed `--max-header-bytes` fail only their own call, with a gRPC status. With
+/// a lower limit, h2 would close the connection if the fields do not fit into one frame.
+const MAX_HEADER_LIST_BYTES: u32 = config::MAX_HEADER_BYTES + 1;
 
-/// How often a connection is asked whether it is still there, and how long it may take to answer.
+/// The maximum number of streams that were reset before they were accepted, and are not yet dropped.
+///
+/// A proxy may cancel all of its calls in progress at once, for example after this process or the
+/// machine was paused, and also the calls that followed them. nginx likewise accepts twice its
+/// concurrent streams in one iteration of its event loop, and treats more as a flood.
+const MAX_PENDING_RESETS: usize = 2 * MAX_CONCURRENT_STREAMS as usize;
+
+/// The interval of keepalive pings, and the timeout for their acknowledgement.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection stays open, once told to go away, without a call in progress.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// The time without a call in progress after which a connection is closed, once GOAWAY was sent.
+const CLOSE_DELAY: Duration = Duration::from_secs(1);
 
-/// How much longer it stays open if it is only old, and the service goes on.
-const PATIENT_FAREWELL: Duration = Duration::from_secs(9);
+/// The additional delay if the connection reached its maximum age while the server keeps running.
+const AGED_CLOSE_DELAY: Duration = Duration::from_secs(9);
 
-/// How long the system tries to send something to a peer that does not take it: as long as a peer may
-/// be silent.
+/// The TCP user timeout: how long sent bytes may remain unacknowledged. Equals the time for which the
+/// keepalive lets a peer be silent.
 const UNSENT_TIMEOUT_MS: u32 = 40_000;
 
-/// How long an answer may remain unread on a connection that is to end.
+/// The time for which a response may remain unread on a connection that is closing.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Connections that are open on the admin port.
+/// The maximum number of connections to the admin port.
 const MAX_ADMIN_CONNECTIONS: usize = 256;
 
-/// How long one question and its answer may take on the admin port.
+/// The timeout and the maximum size in bytes of request headers on the admin port.
+const ADMIN_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
+const MAX_ADMIN_HEADER_BYTES: usize = 16 << 10;
+
+/// The timeout of a request and its response on the admin port.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait before accepting again when the system refuses, as it does without descriptors.
+/// The pause after `accept` fails, as it does without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Completes when the sender of the channel is dropped: when it is time to stop.
+/// A receiver that completes when the server stops, which drops the sender.
 type Stopping = watch::Receiver<()>;
 
-/// Serves gRPC until told to stop, and then until the calls in progress are answered.
+/// Serves gRPC until the server stops, and then until the calls in progress have ended.
 pub(super) async fn serve_http2(
     listener: TcpListener,
     handshake: Handshake,
@@ -83,141 +100,165 @@ pub(super) async fn serve_http2(
     bounds: config::Connections,
     stopping: Stopping,
 ) {
-    let mut http2 = http2::Builder::new(TokioExecutor::new());
+    let mut http2 = http2::Builder::new(StreamExecutor);
     http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
 
     let mut stop = stopping.clone();
     let stop = async move { drop(stop.changed().await) };
-    let max_age = MaxAge::new(bounds.max_age);
-    accept(listener, bounds.max_connections, stop, |stream, address| {
+    let max_age = MaxConnectionAge::new(bounds.max_age);
+    let slots = ConnectionSlots::new("grpc", bounds.max_connections);
+    accept(listener, slots, stop, |stream, address, activity| {
         let (handshake, calls) = (handshake.clone(), Arc::clone(&calls));
         let (http2, mut stopping) = (http2.clone(), stopping.clone());
         async move {
             let served = async {
-                let (stream, shown) = tokio::select! {
-                    begun = handshake.begin(stream) => begun?,
+                let (stream, certificate) = tokio::select! {
+                    accepted = handshake.accept(stream) => accepted?,
                     _ = stopping.changed() => return Ok(()),
                 };
-                let peer = Peer::new(address, shown);
+                let peer = Peer::new(address, certificate, activity, Usage::new(calls.usage().clone()));
                 serve_calls(stream, &peer, calls, &http2, max_age, stopping).await
             };
             if let Err(error) = served.await {
-                tracing::debug!(peer.address = %address, error = chain(&*error), "a connection broke");
+                tracing::debug!(peer.address = %address, error = error_chain(&*error), "connection failed");
             }
         }
     })
     .await;
 }
 
-/// Serves the calls of one connection, to its end.
+/// Serves the calls of one connection until it is closed.
 async fn serve_calls(
     stream: Box<dyn Stream>,
     peer: &Peer,
     calls: Arc<Calls>,
-    http2: &http2::Builder<TokioExecutor>,
-    max_age: MaxAge,
+    http2: &http2::Builder<StreamExecutor>,
+    max_age: MaxConnectionAge,
     mut stopping: Stopping,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    // All calls are answered by then, and whoever does not read the answers has had time to.
+    // By then all calls have ended, and the client has had time to read the responses.
     let longest = calls.max_call_time() + UNREAD_TIMEOUT;
     let service = {
         let peer = Arc::new(peer.clone());
         service_fn(move |request| {
             let (calls, peer) = (Arc::clone(&calls), Arc::clone(&peer));
-            async move { Ok::<_, Infallible>(calls.answer(request, &peer).await) }
+            async move { Ok::<_, Infallible>(calls.handle(request, &peer).await) }
         })
     };
-    let ending = Ending::default();
-    let mut connection = pin!(http2.serve_connection(TokioIo::new(ending.watch(stream)), service));
-    tokio::select! {
+    let close = GracefulClose::default();
+    let mut connection = pin!(http2.serve_connection(TokioIo::new(close.wrap(stream)), service));
+    let delay = tokio::select! {
         ended = &mut connection => return Ok(ended?),
-        _ = stopping.changed() => {}
-        () = max_age.reached(peer) => {}
-    }
-    ending.begin();
+        _ = stopping.changed() => Duration::ZERO,
+        () = max_age.reached(peer) => AGED_CLOSE_DELAY,
+        () = peer.activity.displaced() => Duration::ZERO,
+        () = peer.usage.overdue() => return Err("the client does not read its responses".into()),
+    };
+    close.start();
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = connection => Ok(ended?),
-        () = farewell(peer, stopping) => Ok(()),
+        () = quiescence(peer, delay, stopping) => Ok(()),
         () = sleep(longest) => Ok(()),
     }
 }
 
-/// Waits until a connection that was told to go away can be closed though its peer does not.
+/// Waits until the server can close a connection after GOAWAY, although the client does not.
 ///
-/// A peer that has gone without a word does not answer, and streams that are no calls, such as those
-/// of server reflection, have no end.
-async fn farewell(peer: &Peer, mut stopping: Stopping) {
+/// A client that is gone without closing does not respond, and streams of health and reflection may
+/// never end.
+async fn quiescence(peer: &Peer, delay: Duration, mut stopping: Stopping) {
     loop {
-        peer.idle().await;
-        // There is time, until the service stops.
-        let _ = timeout(PATIENT_FAREWELL, stopping.changed()).await;
-        sleep(FAREWELL).await;
-        if peer.is_idle() {
+        peer.activity.idle().await;
+        // A stop of the server ends the delay.
+        let _ = timeout(delay, stopping.changed()).await;
+        sleep(CLOSE_DELAY).await;
+        if peer.activity.is_idle() {
             return;
         }
     }
 }
 
-/// Serves plain HTTP for as long as it is polled: probes ask until the very end.
+/// Serves plain HTTP for as long as it is polled: probes arrive until the process exits.
 pub(super) async fn serve_http1(listener: TcpListener, router: axum::Router) {
     let mut http1 = http1::Builder::new();
-    http1.keep_alive(false);
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(ADMIN_HEADER_TIMEOUT)
+        .max_header_size(MAX_ADMIN_HEADER_BYTES)
+        .max_buf_size(MAX_ADMIN_HEADER_BYTES)
+        .keep_alive(false);
 
+    let slots = ConnectionSlots::new("admin", MAX_ADMIN_CONNECTIONS);
     accept(
         listener,
-        MAX_ADMIN_CONNECTIONS,
+        slots,
         future::pending(),
-        |stream, address| {
-            let service = TowerToHyperService::new(router.clone().layer(Extension(address)));
+        |stream, address, activity| {
+            let router = router.clone().layer(Extension(address));
+            let service = service_fn(move |request: Request<Incoming>| {
+                // Any client of the admin port that sends a request is trusted.
+                activity.trust();
+                let in_progress = activity.call(Instant::now());
+                let response = router.clone().oneshot(request);
+                async move {
+                    let response = response.await;
+                    drop(in_progress);
+                    response
+                }
+            });
             let connection = http1.serve_connection(TokioIo::new(stream), service);
-            // Whoever asks and does not listen is nobody to report.
+            // Errors are ignored: a probe may close the connection early.
             async move { drop(timeout(EXCHANGE_TIMEOUT, connection).await) }
         },
     )
     .await;
 }
 
-/// Accepts connections until `stop` completes, and then waits for those that are left.
+/// Accepts connections until `stop` completes, and then waits until the open ones are closed.
 ///
-/// Dropping the future ends them all at once.
+/// Dropping the future closes them all at once.
 async fn accept<F>(
     listener: TcpListener,
-    max_connections: usize,
+    slots: ConnectionSlots,
     stop: impl Future<Output = ()>,
-    serve: impl Fn(TcpStream, SocketAddr) -> F,
+    serve: impl Fn(TcpStream, SocketAddr, Arc<Activity>) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
-    let mut is_refused = false;
+    let mut is_failing = false;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    is_refused = false;
-                    if connections.len() >= max_connections {
-                        tracing::debug!(peer.address = %address, "too many connections are open");
-                        continue;
-                    }
-                    // Answers are small, and must not wait to be sent with the next one.
+                    is_failing = false;
+                    // Responses are small; Nagle's algorithm would delay them.
                     let _ = stream.set_nodelay(true);
-                    // A peer that reads nothing keeps even the news of its end from being sent.
+                    // To a peer that reads nothing, not even GOAWAY can be sent.
                     let _ = set_tcp_user_timeout(&stream, UNSENT_TIMEOUT_MS);
-                    connections.spawn(serve(stream, address));
+                    let slot = slots.take();
+                    let number = slot.number();
+                    let served = serve(stream, address, Arc::clone(slot.activity()));
+                    let task = connections.spawn(async move {
+                        let _slot = slot;
+                        served.await;
+                    });
+                    slots.serve(number, task);
                 }
-                Err(error) if is_passing(&error) => {}
+                Err(error) if is_connection_error(&error) => {}
                 Err(error) => {
-                    if !is_refused {
+                    if !is_failing {
                         tracing::warn!(%error, "cannot accept connections");
                     }
-                    is_refused = true;
+                    is_failing = true;
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -229,8 +270,8 @@ async fn accept<F>(
     while connections.join_next().await.is_some() {}
 }
 
-/// Tells whether an error is that of one connection, and says nothing of the next.
-fn is_passing(error: &io::Error) -> bool {
+/// Returns whether an error concerns a single connection and not the listener.
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
 
     matches!(

@@ -1,13 +1,8 @@
-//! The beginning of a connection, before anything else is kept for it.
+//! Connection handshake: TLS and the HTTP/2 preface, with a limit on time and on pending handshakes.
 
-use std::{
-    collections::BTreeMap,
-    error::Error,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -17,131 +12,148 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    callers::{Callers, Shown},
+    handshake_log::{Cause, HandshakeLog},
     preface,
 };
-use crate::{chain::chain, config};
+use crate::{
+    auth::{Authenticator, ClientCertificate},
+    files::file_watcher::FileWatcher,
+    tls::server::ServerTls,
+};
 
-/// How long a connection may take to begin: encryption and the first bytes together.
+/// The timeout of the TLS handshake and the HTTP/2 preface together.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many connections may be at their beginning.
+/// The maximum number of pending handshakes.
 ///
-/// Few enough to leave descriptors for the others where a process has 1024.
-const MAX_BEGINNING: usize = 512;
+/// Low enough to leave descriptors for other connections in a process with a limit of 1024.
+const MAX_PENDING: usize = 512;
 
-/// A connection that has begun, whether it is encrypted or not.
+/// A connection after its handshake, with or without TLS.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Begins connections.
+/// Performs the handshakes of new connections.
 ///
-/// There is room for a number of them. One more takes the place of the one that has been at it for
-/// the longest, which is closed: whoever opens thousands and says nothing displaces itself, and not
-/// those who are done in a few round trips.
+/// The number of pending handshakes is limited. When the limit is exceeded, the oldest one is closed:
+/// a client that opens thousands of connections and sends nothing displaces its own, and not those of
+/// clients that complete their handshakes in a few round trips.
 #[derive(Clone, Debug)]
 pub(super) struct Handshake {
-    tls: Option<config::Tls>,
-    callers: Callers,
-    beginning: Arc<Mutex<Beginning>>,
+    tls: Option<Arc<FileWatcher<ServerTls>>>,
+    authenticator: Authenticator,
+    pending: Arc<Mutex<PendingHandshakes>>,
+    log: HandshakeLog,
 }
 
-/// The connections that are at their beginning, by the order in which they came.
+/// The pending handshakes, in the order of their arrival.
 #[derive(Debug, Default)]
-struct Beginning {
-    next: u64,
-    /// Each is told to end by the loss of its sender.
-    places: BTreeMap<u64, oneshot::Sender<()>>,
+struct PendingHandshakes {
+    next_number: u64,
+    /// Dropping a sender ends its handshake.
+    senders: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
 impl Handshake {
-    /// Returns what begins connections with `tls`, if they are to be encrypted, and has `callers`
-    /// judge the certificates that are shown.
-    pub(super) fn new(tls: Option<config::Tls>, callers: Callers) -> Self {
+    /// Creates a handshake with TLS, if configured, and with `authenticator`, which checks the client
+    /// certificates.
+    pub(super) fn new(
+        tls: Option<Arc<FileWatcher<ServerTls>>>,
+        authenticator: Authenticator,
+    ) -> Self {
         Self {
             tls,
-            callers,
-            beginning: Arc::default(),
+            authenticator,
+            pending: Arc::default(),
+            log: HandshakeLog::default(),
         }
     }
 
-    /// Waits until a client has begun to speak HTTP/2, within TLS if that is wanted, and returns its
-    /// connection with what it has shown of itself.
+    /// Waits for the TLS handshake, if configured, and the HTTP/2 preface, and returns the connection and
+    /// its client certificate.
     ///
     /// # Errors
     ///
-    /// Fails if anything else arrives, nothing arrives in time, and if there is no room.
-    pub(super) async fn begin(
+    /// Returns an error if the client sends anything else or nothing in time, or if more recent
+    /// handshakes displace this one.
+    pub(super) async fn accept(
         &self,
         stream: TcpStream,
-    ) -> Result<(Box<dyn Stream>, Shown), Box<dyn Error + Send + Sync>> {
-        let (place, displaced) = self.place();
-        let begun = tokio::select! {
-            begun = timeout(TIMEOUT, self.shaken(stream)) => begun??,
-            _ = displaced => return Err("too many connections are at their beginning".into()),
+    ) -> Result<(Box<dyn Stream>, ClientCertificate), Box<dyn Error + Send + Sync>> {
+        let (pending, displaced) = self.register();
+        let address = stream.peer_addr()?;
+        let mut is_encrypted = false;
+        let accepted = tokio::select! {
+            accepted = timeout(TIMEOUT, self.negotiate(stream, address, &mut is_encrypted)) => {
+                accepted.map_err(|elapsed| (Cause::TimedOut, elapsed.to_string()))
+            }
+            _ = displaced => {
+                let error = "too many pending handshakes".to_owned();
+                Err((Cause::Displaced, error))
+            }
         };
-        drop(place);
-        Ok(begun)
+        let accepted = match accepted {
+            Ok(accepted) => accepted?,
+            Err((cause, error)) => {
+                if self.tls.is_some() && !is_encrypted {
+                    self.log.note(cause, address, error.clone());
+                }
+                return Err(error.into());
+            }
+        };
+        drop(pending);
+        Ok(accepted)
     }
 
-    async fn shaken(&self, stream: TcpStream) -> io::Result<(Box<dyn Stream>, Shown)> {
+    /// Performs the handshake. Sets `is_encrypted` after that of TLS.
+    async fn negotiate(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        is_encrypted: &mut bool,
+    ) -> io::Result<(Box<dyn Stream>, ClientCertificate)> {
         let Some(tls) = &self.tls else {
             let (receiving, sending) = stream.into_split();
             let stream = preface::read(receiving, sending).await?;
-            return Ok((Box::new(stream), Shown::Nothing));
+            return Ok((Box::new(stream), ClientCertificate::None));
         };
-        let acceptor = TlsAcceptor::from(tls.config.current());
-        let address = stream.peer_addr()?;
+        let acceptor = TlsAcceptor::from(Arc::clone(&tls.current().config));
         let accepted = acceptor.accept(stream).await;
-        let stream = accepted.inspect_err(|error| {
-            if is_of_certificate(error) {
-                let error = chain(error);
-                tracing::info!(peer.address = %address, error, "a certificate is not accepted");
-            }
-        })?;
+        let stream = accepted.inspect_err(|error| self.log.failed(address, error))?;
+        *is_encrypted = true;
         let certificates = stream.get_ref().1.peer_certificates();
-        let shown = self.callers.shown(certificates.and_then(<[_]>::first));
+        let certificate = certificates.and_then(<[_]>::first);
+        let certificate = self.authenticator.check_certificate(certificate);
         let (receiving, sending) = tokio::io::split(stream);
         let stream = preface::read(receiving, sending).await?;
-        Ok((Box::new(stream), shown))
+        Ok((Box::new(stream), certificate))
     }
 
-    /// Takes a place, and returns it with what completes when another takes it.
-    fn place(&self) -> (Place, oneshot::Receiver<()>) {
+    /// Registers a handshake as pending, and returns a future that completes when it is displaced.
+    fn register(&self) -> (PendingHandshake, oneshot::Receiver<()>) {
         let (sender, displaced) = oneshot::channel();
-        let mut beginning = lock(&self.beginning);
-        let number = beginning.next;
-        beginning.next += 1;
-        beginning.places.insert(number, sender);
-        if beginning.places.len() > MAX_BEGINNING {
-            beginning.places.pop_first();
+        let mut pending = self.pending.lock();
+        let number = pending.next_number;
+        pending.next_number += 1;
+        pending.senders.insert(number, sender);
+        if pending.senders.len() > MAX_PENDING {
+            pending.senders.pop_first();
         }
-        drop(beginning);
-        let beginning = Arc::clone(&self.beginning);
-        (Place { number, beginning }, displaced)
+        drop(pending);
+        let pending = Arc::clone(&self.pending);
+        (PendingHandshake { number, pending }, displaced)
     }
 }
 
-/// Tells whether a client has shown a certificate that is not accepted: whoever runs the service may
-/// have given it the wrong authorities.
-fn is_of_certificate(error: &io::Error) -> bool {
-    let error = error.get_ref().and_then(|error| error.downcast_ref());
-    matches!(error, Some(rustls::Error::InvalidCertificate(_)))
-}
-
-/// A place among the connections that are at their beginning, until it is dropped.
-struct Place {
+/// A pending handshake, which is removed from the others on drop.
+struct PendingHandshake {
     number: u64,
-    beginning: Arc<Mutex<Beginning>>,
+    pending: Arc<Mutex<PendingHandshakes>>,
 }
 
-impl Drop for Place {
+impl Drop for PendingHandshake {
     fn drop(&mut self) {
-        lock(&self.beginning).places.remove(&self.number);
+        self.pending.lock().senders.remove(&self.number);
     }
-}
-
-fn lock(beginning: &Mutex<Beginning>) -> MutexGuard<'_, Beginning> {
-    beginning.lock().unwrap_or_else(PoisonError::into_inner)
 }

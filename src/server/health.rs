@@ -1,7 +1,7 @@
-//! `grpc.health.v1`, as the comments of its protocol want it.
+//! Health service: implements `grpc.health.v1` as the comments of its protocol specify.
 //!
-//! tonic-health has the messages. Its service is not used, since it refuses to watch a name that it
-//! does not know.
+//! The messages are those of tonic-health. Its service is not used, since it rejects a watch of an
+//! unknown service, for which the protocol requires SERVICE_UNKNOWN.
 
 use std::{
     pin::Pin,
@@ -20,13 +20,13 @@ use crate::{
     proto::face_recognition_service_server::FaceRecognitionServiceServer, service::FaceRecognition,
 };
 
-/// The names that health knows: the whole server, and its one service.
+/// The known service names: the whole server, and its one service.
 const NAMES: [&str; 2] = [
     "",
     <FaceRecognitionServiceServer<FaceRecognition> as NamedService>::NAME,
 ];
 
-/// Tells whether the service should be called.
+/// The health service, which reports the readiness of the server.
 #[derive(Debug)]
 pub(super) struct HealthService {
     readiness: Readiness,
@@ -41,7 +41,7 @@ impl Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         if !is_known(&request.get_ref().service) {
-            return Err(Status::not_found("there is no such service"));
+            return Err(Status::not_found("unknown service"));
         }
         let status = status(self.readiness.conditions());
         Ok(Response::new(response(status)))
@@ -51,27 +51,27 @@ impl Health for HealthService {
         Ok(Response::new(Watch {
             is_known: is_known(&request.get_ref().service),
             changes: WatchStream::new(self.readiness.subscribe()),
-            told: None,
+            sent: None,
             is_over: false,
         }))
     }
 }
 
 impl HealthService {
-    /// Returns a service that tells of `readiness`.
+    /// Creates a service that reports `readiness`.
     pub(super) fn new(readiness: Readiness) -> Self {
         Self { readiness }
     }
 }
 
-/// What one watcher is told: at first how it is, and then each change.
+/// A health watch: sends the current status first, and then each change.
 ///
-/// A name that is not known stays so: there are no services that come later.
+/// An unknown name stays unknown, since services are never added.
 #[derive(Debug)]
 pub(super) struct Watch {
     is_known: bool,
     changes: WatchStream<Conditions>,
-    told: Option<ServingStatus>,
+    sent: Option<ServingStatus>,
     is_over: bool,
 }
 
@@ -88,7 +88,7 @@ impl Stream for Watch {
                 true => status(conditions),
                 false => ServingStatus::ServiceUnknown,
             };
-            if self.told.replace(status) != Some(status) {
+            if self.sent.replace(status) != Some(status) {
                 return Poll::Ready(Some(Ok(response(status))));
             }
         }

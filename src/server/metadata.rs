@@ -1,18 +1,13 @@
-//! What callers say beside their message.
-//!
-//! Whatever cannot be read counts as not said.
-
-mod bearer;
-mod forwarded;
+//! Request metadata: parses timeout, request id, cache control and retry counts. Malformed values are
+//! ignored.
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header::CACHE_CONTROL};
 
-pub use self::{bearer::bearer_token, forwarded::forwarded_name};
-use crate::deadline;
+use crate::context::parse_grpc_timeout;
 
-/// The header by which callers and operators name a call.
+/// The header of the request id, by which callers and operators identify a call.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -20,20 +15,51 @@ const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =
     HeaderName::from_static("grpc-previous-rpc-attempts");
 const X_ENVOY_ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 
-/// Returns how long the caller waits.
-pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    deadline::parse_grpc_timeout(headers.get(GRPC_TIMEOUT)?.to_str().ok()?)
+/// The overhead that [RFC 9113], section 10.5.1, adds for each field to its name and value, in bytes.
+///
+/// [RFC 9113]: https://www.rfc-editor.org/rfc/rfc9113#section-10.5.1
+const FIELD: usize = 32;
+
+/// Returns the size of the request headers in bytes, as SETTINGS_MAX_HEADER_LIST_SIZE limits it: it
+/// includes the pseudo-header fields for method, scheme, authority and path.
+pub fn size<B>(request: &Request<B>) -> usize {
+    let uri = request.uri();
+    let pseudo_fields = [
+        (":method".len(), Some(request.method().as_str().len())),
+        (":scheme".len(), uri.scheme_str().map(str::len)),
+        (
+            ":authority".len(),
+            uri.authority().map(|it| it.as_str().len()),
+        ),
+        (
+            ":path".len(),
+            uri.path_and_query().map(|it| it.as_str().len()),
+        ),
+    ];
+    let pseudo_fields = pseudo_fields
+        .into_iter()
+        .filter_map(|(name, value)| Some(name + value? + FIELD));
+    let fields = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + FIELD);
+    pseudo_fields.sum::<usize>() + fields.sum::<usize>()
 }
 
-/// Tells whether a client that counts its attempts from 0, or an Envoy that counts them from 1, has
-/// made this call before.
-pub fn is_repetition(headers: &HeaderMap) -> bool {
+/// Returns the client's timeout from `grpc-timeout`.
+pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    parse_grpc_timeout(headers.get(GRPC_TIMEOUT)?.to_str().ok()?)
+}
+
+/// Returns whether the call is a retry: by `grpc-previous-rpc-attempts`, which counts from 0, or by
+/// Envoy's `x-envoy-attempt-count`, which counts from 1.
+pub fn is_retry(headers: &HeaderMap) -> bool {
     let count = |name: HeaderName| headers.get(name)?.to_str().ok()?.parse::<u32>().ok();
     count(GRPC_PREVIOUS_RPC_ATTEMPTS).is_some_and(|attempts| attempts > 0)
         || count(X_ENVOY_ATTEMPT_COUNT).is_some_and(|attempts| attempts > 1)
 }
 
-/// Tells whether the caller wants an answer that comes from upstream, and was made for it alone.
+/// Returns whether the client requests a response from upstream with `cache-control: no-cache`.
 pub fn is_no_cache(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CACHE_CONTROL).into_iter();
     values
@@ -42,7 +68,7 @@ pub fn is_no_cache(headers: &HeaderMap) -> bool {
         .any(|directive| directive.eq_ignore_ascii_case("no-cache"))
 }
 
-/// Returns the names in a list of directives as [RFC 9111] writes it: `max-age=5, x="a, b"`.
+/// Returns the names in a list of cache directives as defined by [RFC 9111]: `max-age=5, x="a, b"`.
 ///
 /// [RFC 9111]: https://www.rfc-editor.org/rfc/rfc9111#name-cache-control
 fn directives(list: &str) -> impl Iterator<Item = &str> {
@@ -61,7 +87,7 @@ fn directives(list: &str) -> impl Iterator<Item = &str> {
         .map(|directive| directive.split('=').next().unwrap_or_default().trim())
 }
 
-/// Takes the caller's name for a call, or makes one.
+/// Returns the client's request id, or generates one.
 pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_usable = |id: &&HeaderValue| {
         (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
@@ -69,7 +95,7 @@ pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     let given = headers.get(X_REQUEST_ID).filter(is_usable).cloned();
     given.unwrap_or_else(|| {
         let mut text = uuid::Uuid::encode_buffer();
-        // Names must differ, and need not be hard to guess: the system is not asked for each.
+        // Ids must be unique, not unpredictable: a user-space generator avoids a system call per call.
         let random = fastrand::u128(..).to_ne_bytes();
         let uuid = uuid::Builder::from_random_bytes(random).into_uuid();
         let text = uuid.hyphenated().encode_lower(&mut text);

@@ -1,95 +1,39 @@
-//! The other end of a connection, and what it has in progress.
+//! Peer: the address, the client certificate and the activity of a connection.
 
-use std::{
-    net::SocketAddr,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use tokio::{sync::Notify, time::sleep};
+use super::{activity::Activity, usage::Usage};
+use crate::auth::ClientCertificate;
 
-use super::callers::Shown;
-
-/// Who is at the other end of a connection.
+/// The client end of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
-    /// Where the connection comes from.
+    /// The address of the client.
     pub(super) address: SocketAddr,
-    /// What it has shown of itself.
-    pub(super) shown: Shown,
-    calls: Arc<Calls>,
-}
-
-#[derive(Debug, Default)]
-struct Calls {
-    in_progress: AtomicUsize,
-    idle: Notify,
+    /// The client certificate.
+    pub(super) certificate: ClientCertificate,
+    /// The activity of the connection.
+    pub(super) activity: Arc<Activity>,
+    /// Its resource usage.
+    pub(super) usage: Arc<Usage>,
 }
 
 impl Peer {
-    /// Returns a peer that has no calls in progress.
-    pub(super) fn new(address: SocketAddr, shown: Shown) -> Self {
+    /// Creates a peer, and marks it as trusted if its certificate is allowed.
+    pub(super) fn new(
+        address: SocketAddr,
+        certificate: ClientCertificate,
+        activity: Arc<Activity>,
+        usage: Usage,
+    ) -> Self {
+        if matches!(certificate, ClientCertificate::Allowed(_)) {
+            activity.trust();
+        }
         Self {
             address,
-            shown,
-            calls: Arc::default(),
-        }
-    }
-
-    /// Counts a call as in progress until the value is dropped.
-    pub(super) fn call(&self) -> InProgress {
-        self.calls.in_progress.fetch_add(1, Ordering::Relaxed);
-        InProgress(Arc::clone(&self.calls))
-    }
-
-    /// Tells whether no call is in progress.
-    pub(super) fn is_idle(&self) -> bool {
-        self.calls.in_progress.load(Ordering::Acquire) == 0
-    }
-
-    /// Waits until no call has been in progress for so long. Those of health and reflection, which may
-    /// never end, do not count.
-    pub(super) async fn quiet(&self, pause: Duration) {
-        loop {
-            self.idle().await;
-            let mut next = pin!(self.calls.idle.notified());
-            next.as_mut().enable();
-            tokio::select! {
-                () = sleep(pause) => if self.is_idle() {
-                    return;
-                },
-                // A call has begun, and ended.
-                () = next => {}
-            }
-        }
-    }
-
-    /// Waits until no call is in progress.
-    pub(super) async fn idle(&self) {
-        loop {
-            // Listens before it looks, so that nothing ends unnoticed in between.
-            let mut idle = pin!(self.calls.idle.notified());
-            idle.as_mut().enable();
-            if self.is_idle() {
-                return;
-            }
-            idle.await;
-        }
-    }
-}
-
-/// A call in progress.
-#[derive(Debug)]
-pub(super) struct InProgress(Arc<Calls>);
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        if self.0.in_progress.fetch_sub(1, Ordering::Release) == 1 {
-            self.0.idle.notify_waiters();
+            certificate,
+            activity,
+            usage: Arc::new(usage),
         }
     }
 }

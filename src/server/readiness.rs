@@ -1,7 +1,8 @@
-//! Whether the service should be sent calls, as `grpc.health.v1` and `/readyz` tell it.
+//! Readiness: whether clients should send calls, as reported by `grpc.health.v1` and `/readyz`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::credentials::Credentials;
@@ -9,7 +10,7 @@ use crate::credentials::Credentials;
 /// The condition that `--verify-upstream` adds.
 const ACCEPTED: &str = "credential accepted by upstream";
 
-/// What must be true for the service to be called, in the order in which it becomes so.
+/// The conditions of readiness, in the order in which they are met.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Conditions {
     has_credential: bool,
@@ -20,97 +21,98 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// Tells whether the service should be called.
+    /// Returns whether the service is ready.
     pub(super) fn are_met(self) -> bool {
         self.has_credential && self.is_verified && self.is_listening && !self.is_stopping
     }
 
-    /// Tells whether nothing more will change.
+    /// Returns whether health watches must end, since nothing will change any more.
     pub(super) fn are_watches_over(self) -> bool {
         self.are_watches_over
     }
 }
 
-/// Tells all ways of asking the same.
+/// A readiness tracker. Clones share its state.
 #[derive(Clone, Debug)]
 pub(super) struct Readiness {
     conditions: Arc<watch::Sender<Conditions>>,
     credentials: Credentials,
-    /// Why upstream has not accepted a call yet, if it has to.
+    /// The reason why upstream has not accepted a request yet; `None` if verification is off.
     verification: Option<Arc<Mutex<String>>>,
 }
 
 impl Readiness {
-    /// Returns a readiness that is not.
+    /// Creates a readiness tracker in the not-ready state.
     ///
-    /// Whether upstream accepts `credentials` is one of the conditions if they are to be verified.
-    pub(super) fn new(credentials: Credentials, are_verified: bool) -> Self {
+    /// With `must_verify`, it is a condition that upstream accepts `credentials`.
+    pub(super) fn new(credentials: Credentials, must_verify: bool) -> Self {
         let conditions = Arc::new(watch::Sender::new(Conditions {
-            is_verified: !are_verified,
+            is_verified: !must_verify,
             ..Conditions::default()
         }));
         Self {
             conditions,
             credentials,
-            verification: are_verified.then(|| Arc::new(Mutex::new("not called yet".to_owned()))),
+            verification: must_verify
+                .then(|| Arc::new(Mutex::new("no request sent yet".to_owned()))),
         }
     }
 
-    /// Tells that there is a credential to sign with.
+    /// Records that a credential was obtained.
     pub(super) fn set_credential_obtained(&self) {
         self.change(|conditions| conditions.has_credential = true);
     }
 
-    /// Tells whether upstream must have accepted a call.
+    /// Returns whether readiness still requires a request that upstream accepts.
     pub(super) fn awaits_verification(&self) -> bool {
         !self.conditions.borrow().is_verified
     }
 
-    /// Tells that upstream has accepted a call.
+    /// Records that upstream has accepted a request.
     pub(super) fn set_verified(&self) {
         self.change(|conditions| conditions.is_verified = true);
     }
 
-    /// Tells why upstream has accepted no call yet.
+    /// Records the reason why upstream has not accepted a request yet.
     pub(super) fn set_unverified(&self, reason: String) {
         if let Some(verification) = &self.verification {
-            *verification.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+            *verification.lock() = reason;
         }
     }
 
-    /// Tells that connections are accepted.
+    /// Records that connections are accepted.
     pub(super) fn set_listening(&self) {
         self.change(|conditions| conditions.is_listening = true);
     }
 
-    /// Tells that the service should be called no more.
+    /// Records that the service is stopping.
     pub(super) fn set_stopping(&self) {
         self.change(|conditions| conditions.is_stopping = true);
     }
 
-    /// Ends the streams that watch the health, after they have told the last of it.
+    /// Ends the health watches after their last status.
     ///
-    /// They have no end of their own, and would hold up the drain.
+    /// They do not end by themselves, and would delay the drain.
     pub(super) fn end_watches(&self) {
         self.change(|conditions| conditions.are_watches_over = true);
     }
 
-    /// Returns how it is now.
+    /// Returns the current conditions.
     pub(super) fn conditions(&self) -> Conditions {
         *self.conditions.borrow()
     }
 
-    /// Returns how it is from now on.
+    /// Returns a receiver of all changes.
     pub(super) fn subscribe(&self) -> watch::Receiver<Conditions> {
         self.conditions.subscribe()
     }
 
-    /// Tells whether the service should be called, with a line for each condition, and in it why
-    /// the condition is not met, where that is known.
+    /// Returns whether the service is ready, and a line for each condition with the reason why it is not
+    /// met, if known.
     pub(super) fn report(&self) -> (bool, String) {
         let conditions = self.conditions();
         let verification = self.verification.as_ref().map(|reason| {
-            let reason = reason.lock().unwrap_or_else(PoisonError::into_inner);
+            let reason = reason.lock();
             (ACCEPTED, conditions.is_verified, reason.clone())
         });
         let failure = self.credentials.failure();

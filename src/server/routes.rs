@@ -1,4 +1,4 @@
-//! Everything that can be called by gRPC.
+//! gRPC routes: dispatches calls to the service, health, and server reflection.
 
 use std::convert::Infallible;
 
@@ -11,14 +11,12 @@ use tower::{Service, ServiceExt};
 
 use super::{health::HealthService, readiness::Readiness};
 use crate::{
-    proto, proto::face_recognition_service_server::FaceRecognitionServiceServer,
-    service::FaceRecognition,
+    proto,
+    proto::face_recognition_service_server::FaceRecognitionServiceServer,
+    service::{FaceRecognition, MAX_MESSAGE_BYTES},
 };
 
-/// The largest message that is read from a caller, in bytes.
-const MAX_MESSAGE_BYTES: usize = 64 << 10;
-
-/// The service, health, and server reflection in both its versions.
+/// The service, health, and both versions of server reflection.
 #[derive(Debug)]
 pub(super) struct Routes {
     service: Main,
@@ -28,35 +26,35 @@ pub(super) struct Routes {
 type Main = FaceRecognitionServiceServer<FaceRecognition>;
 
 impl Routes {
-    /// Returns the routes of a service, and of its health by `readiness`.
+    /// Creates the routes to `service`, and to a health service that reports `readiness`.
     ///
     /// # Errors
     ///
-    /// Fails if the descriptors of the protocol cannot be read.
+    /// Returns an error if the protocol's descriptors cannot be decoded.
     pub(super) fn new(service: FaceRecognition, readiness: Readiness) -> Result<Self, Error> {
         let service = FaceRecognitionServiceServer::new(service)
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let health = HealthServer::new(HealthService::new(readiness))
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let reflection = descriptions()
+        let reflection = reflection_builder()
             .build_v1()?
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let older = descriptions()
+        let reflection_v1alpha = reflection_builder()
             .build_v1alpha()?
             .max_decoding_message_size(MAX_MESSAGE_BYTES);
 
         let others = service::Routes::new(health)
             .add_service(reflection)
-            .add_service(older)
+            .add_service(reflection_v1alpha)
             .prepare();
         Ok(Self { service, others })
     }
 
-    /// Answers a call, and refuses one of a method that there is not.
+    /// Dispatches a call; an unknown method results in UNIMPLEMENTED.
     ///
-    /// The service is asked without the router, which would wrap each message twice.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    /// Calls to the service bypass the router, which would box each message body twice.
+    pub(super) async fn dispatch(&self, request: Request<Incoming>) -> Response<Body> {
         let Ok(response): Result<_, Infallible> = if is_for::<Main>(request.uri().path()) {
             self.service.clone().call(request).await
         } else {
@@ -73,8 +71,8 @@ fn is_for<S: NamedService>(path: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Describes what clients cannot know otherwise: the service, health, and the error details.
-fn descriptions() -> Builder<'static> {
+/// Returns a reflection builder with the descriptors of the service, health, and the error details.
+fn reflection_builder() -> Builder<'static> {
     Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

@@ -1,17 +1,27 @@
-//! When to stop, and how soon.
+//! Shutdown signals: SIGTERM and SIGINT as a stream, and signals that must not stop the process.
 
 use std::{fmt, io};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::{Stream, StreamExt, wrappers::SignalStream};
 
-/// A wish of the operator that the program stop.
+/// A signal that asks the program to stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Signal {
-    /// SIGINT, from somebody at a terminal: nobody has to learn of it first.
+    /// SIGINT, usually from a terminal: the server stops without the unready delay.
     Interrupt,
-    /// SIGTERM, from what runs the service among others: callers are still sent here for a while.
+    /// SIGTERM, from an orchestrator: load balancers still send calls for a while.
     Terminate,
+}
+
+impl Signal {
+    /// Returns the number of the signal.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Interrupt => 2,
+            Self::Terminate => 15,
+        }
+    }
 }
 
 impl fmt::Display for Signal {
@@ -23,14 +33,32 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Listens for signals from now on, and returns them as they arrive.
+/// Starts to listen for the signals, and returns a stream of them.
+///
+/// From then on, SIGXFSZ no longer terminates the process: a log file that reaches the maximum size of
+/// files (`ulimit -f`) rejects lines, as a full disk does.
 ///
 /// # Errors
 ///
-/// Fails if the system does not allow it.
+/// Returns an error if a signal handler cannot be installed.
 pub fn signals() -> io::Result<impl Stream<Item = Signal> + Unpin> {
     let terminate = SignalStream::new(signal(SignalKind::terminate())?);
+    ignore(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     let interrupt = SignalStream::new(signal(SignalKind::interrupt())?);
     let terminate = terminate.map(|()| Signal::Terminate);
     Ok(terminate.merge(interrupt.map(|()| Signal::Interrupt)))
+}
+
+/// Keeps SIGHUP from terminating the process before the server, which reloads files on it, runs.
+///
+/// # Errors
+///
+/// Returns an error if the signal handler cannot be installed.
+pub fn ignore_hangup() -> io::Result<()> {
+    ignore(SignalKind::hangup())
+}
+
+/// Installs Tokio's signal handler, which stays until the process ends.
+fn ignore(kind: SignalKind) -> io::Result<()> {
+    signal(kind).map(drop)
 }

@@ -1,4 +1,4 @@
-//! What has to come about before the service should be called.
+//! Startup: waits for the conditions of readiness that depend on credentials and upstream.
 
 use std::{future::ready, time::Duration};
 
@@ -7,13 +7,13 @@ use tokio::task::JoinSet;
 use super::readiness::Readiness;
 use crate::{service::verification, upstream::Client};
 
-/// The pauses between calls that upstream does not accept: the first, and the longest.
+/// The initial and the maximum backoff between verification requests.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Tells `readiness` that there is a credential, and, if it waits for that, that upstream accepts
-/// it, as soon as it does.
-pub(super) async fn latch(client: Client, readiness: Readiness, max_call_time: Duration) {
+/// Sets the conditions of `readiness`: that a credential was obtained, and, if required, that upstream
+/// accepts it. Returns when they are met.
+pub(super) async fn set_conditions(client: Client, readiness: Readiness, max_call_time: Duration) {
     client.credentials().obtained().await;
     readiness.set_credential_obtained();
 
@@ -21,11 +21,11 @@ pub(super) async fn latch(client: Client, readiness: Readiness, max_call_time: D
     while readiness.awaits_verification() {
         match verification::verify(&client, max_call_time).await {
             Ok(()) => {
-                tracing::info!("upstream accepts the credential");
+                tracing::info!("credential verified by upstream");
                 readiness.set_verified();
             }
             Err(reason) => {
-                tracing::warn!(reason, "upstream has not accepted the credential");
+                tracing::warn!(reason, "credential verification failed");
                 readiness.set_unverified(reason);
                 tokio::time::sleep(pause.mul_f64(1.0 - 0.5 * fastrand::f64())).await;
                 pause = (pause * 2).min(MAX_PAUSE);
@@ -34,16 +34,18 @@ pub(super) async fn latch(client: Client, readiness: Readiness, max_call_time: D
     }
 }
 
-/// Begins with `latches`, and returns what goes on with them until it is dropped. Where nothing has
-/// to be waited for, nobody sees the service unready.
-pub(super) async fn begin(latches: impl Future<Output = ()> + Send + 'static) -> JoinSet<()> {
-    let mut latches = Box::pin(latches);
+/// Polls `conditions` once, and spawns it if it is still pending; dropping the returned set aborts it.
+/// Conditions that are met immediately are therefore set before the server accepts connections.
+pub(super) async fn spawn_pending(
+    conditions: impl Future<Output = ()> + Send + 'static,
+) -> JoinSet<()> {
+    let mut conditions = Box::pin(conditions);
     let mut task = JoinSet::new();
     tokio::select! {
         biased;
-        () = &mut latches => {}
+        () = &mut conditions => {}
         () = ready(()) => {
-            task.spawn(latches);
+            task.spawn(conditions);
         }
     }
     task

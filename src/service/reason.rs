@@ -1,13 +1,13 @@
-//! Names for what upstream refuses, in the form that `google.rpc.ErrorInfo` demands.
+//! Error reasons: converts error codes of Tencent Cloud to values of `ErrorInfo.reason`.
 
-/// The longest reason, in bytes, by [AIP-193](https://google.aip.dev/193).
+/// Maximum length of a reason in bytes, by [AIP-193](https://google.aip.dev/193).
 const MAX_LENGTH: usize = 63;
 
-/// Returns an upstream error code in `UPPER_SNAKE_CASE`.
+/// Converts an upstream error code to `UPPER_SNAKE_CASE`.
 ///
 /// Dots become underscores, and a run of capitals is one word: `AuthFailure.MFAFailure` is
-/// `AUTH_FAILURE_MFA_FAILURE`. Whatever the code holds, the result is letters, digits and
-/// underscores between a letter in front and no underscore behind.
+/// `AUTH_FAILURE_MFA_FAILURE`. For any input, the result starts with a letter, consists of letters,
+/// digits and underscores, and does not end with an underscore.
 pub(super) fn of_upstream_code(code: &str) -> String {
     let characters: Vec<char> = code.chars().collect();
     let mut reason = String::with_capacity(code.len() + 8);
@@ -46,7 +46,7 @@ mod tests {
     use crate::upstream::error_code;
 
     #[test]
-    fn words_are_parted_by_underscores() {
+    fn words_are_separated_by_underscores() {
         let cases = [
             ("InternalError", "INTERNAL_ERROR"),
             (
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_upstream_sends_becomes_a_reason_of_the_right_form() {
+    fn any_code_becomes_a_valid_reason() {
         let long = "Ab".repeat(64);
         let odd = [
             "",
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_code_has_a_reason_of_its_own() {
+    fn documented_codes_have_distinct_reasons() {
         let mut reasons: Vec<_> = error_code::documented_codes()
             .map(of_upstream_code)
             .collect();

@@ -1,6 +1,6 @@
-//! Puts an error together: status, details and metadata, of which none may be forgotten.
+//! Error builder: combines status, details and metadata, so that no error lacks one of them.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use tonic::{
     Code, Status,
@@ -8,18 +8,21 @@ use tonic::{
 };
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{
-    X_TC_REQUEST_ID, presentable, reason, refusal::Explanation, retry::Retry, tell_provenance,
+use super::{X_TC_REQUEST_ID, add_provenance, reason, retry_hint, sanitize};
+use crate::{
+    context::Context,
+    error_policy::{ApiErrorPolicy, FailurePolicy, Hint, Message, Policy},
+    proto::ErrorReason,
+    upstream::ApiError,
 };
-use crate::{context::Context, proto::ErrorReason, upstream::Refusal};
 
-/// The domain of what this service reports on its own account.
+/// `ErrorInfo.domain` of errors of this service.
 const OWN_DOMAIN: &str = "iaifacade.v1";
 
-/// The domain of what Tencent Cloud refuses, whichever of its sites is called.
+/// `ErrorInfo.domain` of errors that Tencent Cloud returned, from any of its sites.
 const UPSTREAM_DOMAIN: &str = "iai.tencentcloudapi.com";
 
-/// An error as its receiver will see it.
+/// An error as the client will receive it.
 #[derive(Debug)]
 pub(super) struct Report {
     code: Code,
@@ -29,42 +32,50 @@ pub(super) struct Report {
     details: ErrorDetails,
     metadata: HashMap<String, String>,
     request_id: String,
-    retry: Retry,
+    hint: Hint,
+    retry_after: Option<Duration>,
     cause: Option<String>,
 }
 
 impl Report {
-    /// Begins an error that the service reports on its own account.
+    /// Creates an error of this service.
     pub(super) fn own(code: Code, reason: ErrorReason, message: impl Into<String>) -> Self {
         let reason = reason.as_str_name();
         let reason = reason.strip_prefix("ERROR_REASON_").unwrap_or(reason);
         Self::new(code, OWN_DOMAIN, reason.to_owned(), message.into())
     }
 
-    /// Begins an error that Tencent Cloud reported.
-    pub(super) fn refused(code: Code, refusal: &Refusal, explanation: &Explanation<'_>) -> Self {
-        let Refusal {
-            code: upstream_code,
-            request_id,
-            ..
-        } = refusal;
-        let (Explanation::Ours(words) | Explanation::Upstreams(words)) = *explanation;
-        let reason = reason::of_upstream_code(upstream_code);
-        let message = format!("{upstream_code}: {words}");
+    /// Creates an error of this service by its policy.
+    pub(super) fn of_failure(policy: FailurePolicy) -> Self {
+        let FailurePolicy {
+            policy,
+            reason,
+            message,
+        } = policy;
+        Self::own(policy.code, reason, message).hint(policy.hint)
+    }
 
+    /// Creates an error that Tencent Cloud returned.
+    pub(super) fn of_api_error(policy: ApiErrorPolicy, error: &ApiError) -> Self {
+        let ApiError { code, .. } = error;
+        let text = match policy.message {
+            Message::Ours(text) => text,
+            Message::Upstreams => &error.message,
+        };
+        let reason = reason::of_upstream_code(code);
+        let message = format!("{code}: {text}");
+
+        let Policy { code, hint, .. } = policy.policy;
         let mut report = Self::new(code, UPSTREAM_DOMAIN, reason, message);
-        let facts = &mut report.metadata;
-        facts.insert("code".to_owned(), upstream_code.clone());
-        if let Explanation::Upstreams(words) = *explanation {
-            facts.insert("message".to_owned(), words.to_owned());
+        let metadata = &mut report.metadata;
+        metadata.insert("code".to_owned(), error.code.clone());
+        if policy.message == Message::Upstreams {
+            metadata.insert("message".to_owned(), error.message.clone());
         }
-        report.of_call(request_id)
+        report.request_id(&error.request_id).hint(hint)
     }
 
     fn new(code: Code, domain: &'static str, reason: String, message: String) -> Self {
-        // A fault on this side of the caller, so its retry throttling may count it.
-        let is_ours = matches!(code, Code::Internal | Code::Unknown);
-        let retry = if is_ours { Retry::Never } else { Retry::Unsaid };
         Self {
             code,
             domain,
@@ -73,32 +84,39 @@ impl Report {
             details: ErrorDetails::new(),
             metadata: HashMap::new(),
             request_id: String::new(),
-            retry,
+            hint: Hint::Unspecified,
+            retry_after: None,
             cause: None,
         }
     }
 
-    /// Names the upstream call that the error is about.
-    pub(super) fn of_call(mut self, request_id: &str) -> Self {
-        self.request_id = presentable::request_id(request_id).into_owned();
+    /// Adds Tencent's RequestId.
+    pub(super) fn request_id(mut self, request_id: &str) -> Self {
+        self.request_id = sanitize::request_id(request_id).into_owned();
         self
     }
 
     /// Adds details.
-    pub(super) fn detailed(mut self, describe: impl FnOnce(&mut ErrorDetails)) -> Self {
-        describe(&mut self.details);
+    pub(super) fn details(mut self, add: impl FnOnce(&mut ErrorDetails)) -> Self {
+        add(&mut self.details);
         self
     }
 
-    /// Says when to try again.
-    pub(super) fn retry(mut self, retry: Retry) -> Self {
-        self.retry = retry;
+    /// Sets the retry hint.
+    pub(super) fn hint(mut self, hint: Hint) -> Self {
+        self.hint = hint;
         self
     }
 
-    /// Keeps for the log what the caller is not told.
-    pub(super) fn because(mut self, cause: String) -> Self {
-        self.cause = Some(cause);
+    /// Sets upstream's `Retry-After`, or the expected wait, which lengthens the delay of a hint.
+    pub(super) fn retry_after(mut self, retry_after: Option<Duration>) -> Self {
+        self.retry_after = retry_after;
+        self
+    }
+
+    /// Sets the cause, which is logged and not sent to the caller, unless the message says the same.
+    pub(super) fn cause(mut self, cause: String) -> Self {
+        self.cause = Some(cause).filter(|cause| *cause != self.message);
         self
     }
 
@@ -106,19 +124,19 @@ impl Report {
     pub(super) fn into_status(self, context: &Context) -> Status {
         let Self {
             mut details,
-            metadata: mut facts,
+            metadata: mut error_metadata,
             ..
         } = self;
         let mut metadata = MetadataMap::new();
 
-        facts.insert("attempts".to_owned(), context.attempts().to_string());
+        error_metadata.insert("attempts".to_owned(), context.attempts().to_string());
         let action = context.subject().action;
         for (key, value) in [("action", action), ("request_id", &self.request_id)] {
             if !value.is_empty() {
-                facts.insert(key.to_owned(), value.to_owned());
+                error_metadata.insert(key.to_owned(), value.to_owned());
             }
         }
-        details.set_error_info(self.reason, self.domain, facts);
+        details.set_error_info(self.reason, self.domain, error_metadata);
 
         if let Ok(request_id) = MetadataValue::try_from(&self.request_id)
             && !request_id.is_empty()
@@ -126,8 +144,8 @@ impl Report {
             metadata.insert(X_TC_REQUEST_ID, request_id);
             details.set_request_info(self.request_id, "");
         }
-        tell_provenance(context, &mut metadata);
-        self.retry.describe(&mut details, &mut metadata);
+        add_provenance(context, &mut metadata);
+        retry_hint::add(self.hint, self.retry_after, &mut details, &mut metadata);
 
         let mut status =
             Status::with_error_details_and_metadata(self.code, self.message, details, metadata);
@@ -138,7 +156,7 @@ impl Report {
     }
 }
 
-/// What the log is told of an error, and its caller is not.
+/// The cause of an error, for the log only.
 #[derive(Debug)]
 struct Cause(String);
 

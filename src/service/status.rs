@@ -1,117 +1,162 @@
-//! Turns every failure into a gRPC status. The only file that chooses a status code.
+//! Maps every failure to a gRPC status: those of upstream by the [error policy](crate::error_policy), all
+//! others here.
 //!
-//! Whose fault decides: what a caller cannot mend by changing its request or its own identity is
-//! never INVALID_ARGUMENT, UNAUTHENTICATED or PERMISSION_DENIED.
+//! A failure that the caller cannot fix by changing its request or its own identity is never
+//! INVALID_ARGUMENT, UNAUTHENTICATED or PERMISSION_DENIED.
 
 use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::FieldViolation;
 
-use super::{Failure, Unidentified, presentable, refusal, report::Report, retry::Retry};
+use super::{
+    Failure, Unauthenticated, api_error, failure::MAX_MESSAGE_BYTES, report::Report, sanitize,
+};
 use crate::{
     context::{Context, Subject},
+    error_policy::{FailureClass, FailurePolicy, Field, Hint},
     operation::{InvalidReply, InvalidRequest},
     proto::ErrorReason,
-    upstream::{
-        Error, Refusal,
-        error_code::{self, Class, Field},
-    },
+    upstream::{ApiError, Error, ErrorClass, error_code},
 };
 
-/// How long to wait where nothing better is known.
-const AFTER_BILLING_LOOKUP: Duration = Duration::from_secs(1);
-const AFTER_CIRCUIT_OPEN: Duration = Duration::from_secs(1);
-const AFTER_CONFLICT: Duration = Duration::from_millis(500);
-const AFTER_OVERLOAD: Duration = Duration::from_millis(100);
-const AFTER_THROTTLING: Duration = Duration::from_secs(1);
-const AFTER_TRANSIENT: Duration = Duration::from_millis(200);
-
-/// The longest wait that is passed on.
-const MAX_DELAY: Duration = Duration::from_secs(60);
+/// The retry hint if a limit of this service is reached.
+const AFTER_OVERLOAD: Hint = Hint::After(Duration::from_millis(100));
 
 impl Failure {
-    /// Returns the status that the caller receives, with all its details and hints.
+    /// Returns the status with its details and retry hint.
     ///
-    /// What the caller is not told is kept as the status's source, for the log.
+    /// The cause, which the caller does not see, is the status's source, for the log.
     pub fn into_status(self, context: &Context) -> Status {
         let subject = context.subject();
         let report = match self {
             Self::CallerNotAllowed => Report::own(
                 Code::PermissionDenied,
                 ErrorReason::CallerNotAllowed,
-                "the certificate of the caller has no name that may call",
+                "no name in the client certificate is allowed to call this service",
             ),
-            Self::CallerUnauthenticated(unidentified) => Report::own(
+            Self::CallerUnauthenticated(cause) => Report::own(
                 Code::Unauthenticated,
                 ErrorReason::CallerUnauthenticated,
-                words(unidentified),
+                description(cause),
+            ),
+            Self::CompressionUnknown(name) => Report::own(
+                Code::Unimplemented,
+                ErrorReason::MethodUnknown,
+                compression_unknown(name.as_deref()),
+            ),
+            Self::HeadersTooLarge { found, limit } => Report::own(
+                Code::ResourceExhausted,
+                ErrorReason::InvalidRequest,
+                format!(
+                    "the request headers have {found} bytes, including 32 for each field; the limit \
+                     is {limit}, set by --max-header-bytes"
+                ),
             ),
             Self::DeadlineExceeded => Report::own(
                 Code::DeadlineExceeded,
                 ErrorReason::DeadlineExceeded,
-                "the deadline passed before Tencent Cloud answered",
+                "the deadline passed before Tencent Cloud responded",
             ),
             Self::InvalidReply(InvalidReply::Malformed(malformed), request_id) => {
-                unexpected_answer(malformed.to_string()).of_call(&request_id)
+                Report::of_failure(FailureClass::InvalidResponse.policy())
+                    .cause(malformed.to_string())
+                    .request_id(&request_id)
             }
             Self::InvalidReply(InvalidReply::PersonNotFound, request_id) => {
-                person_not_found(subject).of_call(&request_id)
+                person_not_found(subject).request_id(&request_id)
             }
             Self::InvalidRequest(invalid) => invalid_request(&invalid),
             Self::MessageIncomplete => Report::own(
                 Code::InvalidArgument,
                 ErrorReason::InvalidRequest,
-                "the message of the call did not arrive in the time that a call may take",
+                "the request message did not arrive within --max-call-time",
             ),
-            Self::MessageTooLarge => Report::own(
+            Self::MessageTooLarge(found) => Report::own(
                 Code::ResourceExhausted,
                 ErrorReason::InvalidRequest,
-                "the message of the call is larger than 64 KiB",
+                message_too_large(found),
             ),
             Self::MessageUnreadable => Report::own(
                 Code::InvalidArgument,
                 ErrorReason::InvalidRequest,
-                "the message of the call cannot be read: send the method's own message, as it is \
-                 or compressed with gzip",
+                "the request message cannot be decoded: send the method's request message, \
+                 uncompressed or compressed with gzip",
             ),
             Self::MethodUnknown => Report::own(
                 Code::Unimplemented,
                 ErrorReason::MethodUnknown,
-                "there is no such method, or no such compression",
+                "unknown method",
             ),
             Self::Overloaded => Report::own(
                 Code::ResourceExhausted,
                 ErrorReason::Overloaded,
                 "too many calls are in progress",
             )
-            .retry(Retry::After(AFTER_OVERLOAD)),
-            Self::TimedOut => unreachable("Tencent Cloud did not answer in time", None),
+            .hint(AFTER_OVERLOAD),
+            Self::TooManyStreams {
+                method,
+                limit,
+                scope,
+            } => Report::own(
+                Code::ResourceExhausted,
+                ErrorReason::Overloaded,
+                format!(
+                    "too many streams of {method} are open {scope}; the limit is {limit}, which no \
+                     setting changes"
+                ),
+            )
+            .hint(AFTER_OVERLOAD),
+            Self::TooManyUnsentBytes => Report::own(
+                Code::ResourceExhausted,
+                ErrorReason::Overloaded,
+                "too many bytes of responses wait to be sent to clients that do not read them",
+            )
+            .hint(AFTER_OVERLOAD),
+            Self::TimedOut => Report::of_failure(FailurePolicy {
+                message: "Tencent Cloud did not respond in time",
+                ..FailureClass::Unreachable.policy()
+            }),
             Self::Upstream(error) => of_upstream(&error, subject),
         };
         report.into_status(context)
     }
 }
 
-fn words(unidentified: Unidentified) -> &'static str {
-    match unidentified {
-        Unidentified::NoCertificate => "the caller must show a certificate",
-        Unidentified::NoToken => {
-            "the caller must send a token, in the metadata key authorization as `Bearer TOKEN`"
+fn message_too_large(found: Option<u64>) -> String {
+    let limit = format!("the limit is {MAX_MESSAGE_BYTES} and not configurable");
+    match found {
+        Some(found) => format!("the request message has {found} bytes; {limit}"),
+        None => format!("the decompressed request message is too large in bytes; {limit}"),
+    }
+}
+
+fn compression_unknown(name: Option<&str>) -> String {
+    let name = name.map_or("with an unsupported method".to_owned(), |name| {
+        format!("with `{name}`")
+    });
+    format!("the request message is compressed {name}; grpc-encoding must be gzip or identity")
+}
+
+fn description(cause: Unauthenticated) -> &'static str {
+    match cause {
+        Unauthenticated::NoCertificate => "a client certificate is required",
+        Unauthenticated::NoToken => {
+            "a token is required: send the metadata `authorization: Bearer TOKEN`"
         }
-        Unidentified::UnknownToken => "the token of the caller is not one that may call",
+        Unauthenticated::UnknownToken => "the token is not accepted",
     }
 }
 
 fn person_not_found(subject: &Subject) -> Report {
     let message = "the person does not exist";
-    Report::own(Code::NotFound, ErrorReason::PersonNotFound, message).detailed(|details| {
+    Report::own(Code::NotFound, ErrorReason::PersonNotFound, message).details(|details| {
         details.set_resource_info("iai.Person", &subject.id, "", message);
     })
 }
 
 fn invalid_request(invalid: &InvalidRequest) -> Report {
-    let sentences: Vec<_> = invalid
+    let descriptions: Vec<_> = invalid
         .violations
         .iter()
         .map(|violation| format!("{} {}", violation.field, violation.description))
@@ -124,126 +169,27 @@ fn invalid_request(invalid: &InvalidRequest) -> Report {
     Report::own(
         Code::InvalidArgument,
         ErrorReason::InvalidRequest,
-        sentences.join("; "),
+        descriptions.join("; "),
     )
-    .detailed(|details| {
+    .details(|details| {
         details.set_bad_request(violations);
     })
 }
 
-fn unexpected_answer(cause: String) -> Report {
-    let message = "Tencent Cloud answered with something other than its documented envelope";
-    Report::own(
-        Code::Internal,
-        ErrorReason::UpstreamResponseInvalid,
-        message,
-    )
-    .because(cause)
-}
-
 fn of_upstream(error: &Error, subject: &Subject) -> Report {
-    match error {
-        Error::CircuitOpen => {
-            let message = "Tencent Cloud fails, and most calls are not tried until it is back";
-            Report::own(Code::Unavailable, ErrorReason::CircuitOpen, message)
-                .retry(Retry::After(AFTER_CIRCUIT_OPEN))
-        }
-        Error::Credentials(_) => Report::own(
-            Code::Internal,
-            ErrorReason::CredentialsUnavailable,
-            "the service has no credential to sign calls with",
-        )
-        .because(error.to_string()),
-        Error::Malformed { .. } | Error::Untrusted { .. } => unexpected_answer(error.to_string()),
-        Error::RateLimited { wait } => {
-            let message = "more calls wait for Tencent Cloud than its rate lets through in time";
-            Report::own(Code::ResourceExhausted, ErrorReason::RateLimited, message)
-                .retry(Retry::After((*wait).min(MAX_DELAY)))
-                .because(error.to_string())
-        }
-        Error::Refused(refusal) => refused(&presentable::refusal(refusal, subject), subject),
-        Error::Throttled { retry_after } => {
-            let message = "Tencent Cloud is called too often";
-            Report::own(Code::ResourceExhausted, ErrorReason::RateLimited, message)
-                .retry(after(AFTER_THROTTLING, *retry_after))
-                .because(error.to_string())
-        }
-        Error::Unreachable { retry_after, .. } => {
-            unreachable("no whole answer came back from Tencent Cloud", *retry_after)
-                .because(error.to_string())
-        }
-    }
+    let report = match error.class() {
+        ErrorClass::Api(error) => of_api_error(&sanitize::api_error(error, subject), subject),
+        ErrorClass::Failure(class) => Report::of_failure(class.policy()).cause(error.to_string()),
+    };
+    report.retry_after(error.retry_after())
 }
 
-fn unreachable(message: &str, retry_after: Option<Duration>) -> Report {
-    Report::own(Code::Unavailable, ErrorReason::UpstreamUnreachable, message)
-        .retry(after(AFTER_TRANSIENT, retry_after))
-}
-
-fn refused(refusal: &Refusal, subject: &Subject) -> Report {
-    let class = error_code::classify(&refusal.code);
-    let explanation = refusal::explanation(class, refusal, subject);
-    let report = Report::refused(code(class, subject), refusal, &explanation)
-        .detailed(|details| refusal::describe(class, refusal, subject, details))
-        .because(refusal.message.clone());
-    match delay(class) {
-        Some(delay) => report.retry(after(delay, refusal.retry_after)),
-        None => report,
-    }
-}
-
-/// Says to try again after `least`, or after what upstream asks for if that is longer.
-///
-/// Upstream's wish is bounded: callers would otherwise wait for a day on the word of a broken proxy.
-fn after(least: Duration, wished: Option<Duration>) -> Retry {
-    Retry::After(wished.unwrap_or(least).clamp(least, MAX_DELAY))
-}
-
-/// Returns the status of a class of refusals.
-fn code(class: Class, subject: &Subject) -> Code {
-    match class {
-        Class::Account | Class::Policy | Class::State => Code::FailedPrecondition,
-        Class::AlreadyExists => Code::AlreadyExists,
-        Class::BadField(_) | Class::BadRequest => Code::InvalidArgument,
-        Class::BillingLookup | Class::Transient => Code::Unavailable,
-        Class::Clock | Class::Credentials | Class::FacadeFault | Class::UpstreamFault => {
-            Code::Internal
-        }
-        Class::Conflict => Code::Aborted,
-        Class::NotFound(_) => Code::NotFound,
-        Class::OutOfRange(_) => Code::OutOfRange,
-        Class::Quota | Class::Throttled => Code::ResourceExhausted,
-        Class::ResponseTooLarge if refusal::name(Field::Limit, subject).is_some() => {
-            Code::InvalidArgument
-        }
-        Class::ResponseTooLarge => Code::Internal,
-        Class::Unknown => Code::Unknown,
-        Class::Withdrawn => Code::Unimplemented,
-    }
-}
-
-/// Returns after which time a call that was so refused may succeed.
-fn delay(class: Class) -> Option<Duration> {
-    match class {
-        Class::BillingLookup => Some(AFTER_BILLING_LOOKUP),
-        Class::Conflict => Some(AFTER_CONFLICT),
-        Class::Throttled => Some(AFTER_THROTTLING),
-        Class::Transient => Some(AFTER_TRANSIENT),
-        Class::Account
-        | Class::AlreadyExists
-        | Class::BadField(_)
-        | Class::BadRequest
-        | Class::Clock
-        | Class::Credentials
-        | Class::FacadeFault
-        | Class::NotFound(_)
-        | Class::OutOfRange(_)
-        | Class::Policy
-        | Class::Quota
-        | Class::ResponseTooLarge
-        | Class::State
-        | Class::Unknown
-        | Class::UpstreamFault
-        | Class::Withdrawn => None,
-    }
+/// `error` is sanitized.
+fn of_api_error(error: &ApiError, subject: &Subject) -> Report {
+    let has_pages = api_error::name(Field::Limit, subject).is_some();
+    let class = error_code::classify(&error.code).for_request(has_pages);
+    let policy = class.policy();
+    Report::of_api_error(policy, error)
+        .details(|details| api_error::add_details(details, policy.details, error, subject))
+        .cause(error.message.clone())
 }

@@ -1,82 +1,65 @@
-//! Opens `{"Response": {…}}`, the envelope of every answer.
-//!
-//! The HTTP status says nothing: refusals come with 200. Whether an `Error` is inside decides.
-
-use std::time::Duration;
+//! Response envelope: parses `{"Response": {…}}`, which wraps every response of the API. The HTTP status
+//! is 200 for API errors too; a member `Error` marks them.
 
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
-use time::UtcDateTime;
 
-use super::Reply;
-use crate::json::{self, Malformed, Object};
+use crate::{
+    json::{self, Malformed, Object},
+    upstream::{error::ApiError, response::ApiResponse},
+};
 
-/// An answer that says no.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Refusal {
-    /// The error code, such as `InvalidParameterValue.GroupIdNotExist`.
-    pub code: String,
-    /// Upstream's words, which may change at any time and may repeat what it was sent.
-    pub message: String,
-    /// Upstream's id of the call, or empty.
-    pub request_id: String,
-    /// When upstream answered, by its own clock.
-    pub server_time: Option<UtcDateTime>,
-    /// For how long upstream asks to be left alone.
-    pub retry_after: Option<Duration>,
-}
-
-/// What is inside an envelope.
+/// The content of an envelope.
 #[derive(Debug, Eq, PartialEq)]
-pub enum Opened {
+pub enum Parsed {
     /// An error.
-    Refused(Refusal),
-    /// An answer.
-    Replied {
-        /// The answer.
-        reply: Reply,
-        /// Whether upstream announces that it will withdraw the action.
+    Error(ApiError),
+    /// A successful response.
+    Response {
+        /// The response.
+        response: ApiResponse,
+        /// Whether upstream marks the action as deprecated.
         is_deprecated: bool,
     },
 }
 
-/// Why a body is not an answer.
+/// Why a body is not an envelope.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
-pub enum NotAnEnvelope {
-    /// It is not JSON, or has not the documented members.
+pub enum InvalidEnvelope {
+    /// The body is not JSON, or lacks a documented member.
     #[error(transparent)]
     Malformed(#[from] Malformed),
 
-    /// It has no id.
-    #[error("the answer has no RequestId")]
+    /// The response has no request id.
+    #[error("the response has no RequestId")]
     WithoutRequestId,
 }
 
-/// Opens the envelope that is the whole of `body`.
+/// Parses `body` as an envelope.
 ///
 /// # Errors
 ///
-/// Fails if the body is anything else, and if an answer that is not a refusal has no id.
-pub fn open(body: &Bytes) -> Result<Opened, NotAnEnvelope> {
+/// Fails if the body is not an envelope, and if a successful response has no request id.
+pub fn parse(body: &Bytes) -> Result<Parsed, InvalidEnvelope> {
     let Object(envelope): Object<Envelope<'_>> = json::parse(body)?;
     let inside = envelope.response.get().as_bytes();
     let Object(outcome): Object<Outcome> = json::parse(inside)?;
 
     let request_id = outcome.request_id.unwrap_or_default();
     if let Some(Object(error)) = outcome.error {
-        return Ok(Opened::Refused(Refusal {
+        return Ok(Parsed::Error(ApiError {
             code: error.code,
             message: error.message.unwrap_or_default(),
             request_id,
-            ..Refusal::default()
+            ..ApiError::default()
         }));
     }
     if request_id.is_empty() {
-        return Err(NotAnEnvelope::WithoutRequestId);
+        return Err(InvalidEnvelope::WithoutRequestId);
     }
-    Ok(Opened::Replied {
-        reply: Reply {
+    Ok(Parsed::Response {
+        response: ApiResponse {
             body: body.slice_ref(inside),
             request_id,
         },
@@ -90,7 +73,7 @@ struct Envelope<'a> {
     response: &'a RawValue,
 }
 
-/// What every answer may hold, beside the fields of its action.
+/// The members of every response, beside the fields of its action.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Outcome {
@@ -110,37 +93,37 @@ struct ErrorBody {
 mod tests {
     use super::*;
 
-    fn opened(body: &str) -> Result<Opened, NotAnEnvelope> {
-        open(&Bytes::copy_from_slice(body.as_bytes()))
+    fn parsed(body: &str) -> Result<Parsed, InvalidEnvelope> {
+        parse(&Bytes::copy_from_slice(body.as_bytes()))
     }
 
     #[test]
-    fn a_reply_is_the_inside_of_the_envelope() {
+    fn a_response_is_the_content_of_the_envelope() {
         let inside = r#"{"GroupNum":"1","RequestId":"r","Error":null}"#;
 
-        let opened = opened(&format!(r#"{{"Response": {inside}, "More": 1}}"#)).unwrap();
+        let parsed = parsed(&format!(r#"{{"Response": {inside}, "More": 1}}"#)).unwrap();
 
         let body = Bytes::copy_from_slice(inside.as_bytes());
-        let reply = Reply {
+        let response = ApiResponse {
             body,
             request_id: "r".to_owned(),
         };
         assert_eq!(
-            opened,
-            Opened::Replied {
-                reply,
+            parsed,
+            Parsed::Response {
+                response,
                 is_deprecated: false
             }
         );
     }
 
     #[test]
-    fn a_warning_of_deprecation_is_noticed_whatever_its_form() {
-        let opened = opened(r#"{"Response":{"RequestId":"r","DeprecatedWarning":["x"]}}"#).unwrap();
+    fn a_deprecation_warning_of_any_type_is_detected() {
+        let parsed = parsed(r#"{"Response":{"RequestId":"r","DeprecatedWarning":["x"]}}"#).unwrap();
 
         assert!(matches!(
-            opened,
-            Opened::Replied {
+            parsed,
+            Parsed::Response {
                 is_deprecated: true,
                 ..
             }
@@ -148,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_needs_only_a_code() {
+    fn an_api_error_needs_only_a_code() {
         let cases = [
             (r#"{"Code":"A.B","Message":"m"},"RequestId":"r""#, "m", "r"),
             (r#"{"Code":"A.B","Message":null},"RequestId":null"#, "", ""),
@@ -156,20 +139,20 @@ mod tests {
         ];
 
         for (inside, message, request_id) in cases {
-            let opened = opened(&format!(r#"{{"Response":{{"Error":{inside}}}}}"#)).unwrap();
+            let parsed = parsed(&format!(r#"{{"Response":{{"Error":{inside}}}}}"#)).unwrap();
 
-            let refusal = Refusal {
+            let error = ApiError {
                 code: "A.B".to_owned(),
                 message: message.to_owned(),
                 request_id: request_id.to_owned(),
-                ..Refusal::default()
+                ..ApiError::default()
             };
-            assert_eq!(opened, Opened::Refused(refusal), "{inside}");
+            assert_eq!(parsed, Parsed::Error(error), "{inside}");
         }
     }
 
     #[test]
-    fn anything_else_is_not_an_envelope() {
+    fn other_bodies_are_rejected() {
         let bodies = [
             "",
             "<html></html>",
@@ -193,7 +176,7 @@ mod tests {
         ];
 
         for body in bodies {
-            assert!(opened(body).is_err(), "{body}");
+            assert!(parsed(body).is_err(), "{body}");
         }
     }
 }

@@ -1,71 +1,10 @@
-//! What each of upstream's error codes means for a caller.
-//!
-//! Upstream adds codes without notice, so a code that is not listed means what its class, the part
-//! before the dot, means.
+//! Error codes of the API: maps each code to a class. Upstream adds codes without notice, so that an
+//! undocumented code has the class of its prefix, the part before the dot. It does not know gRPC.
 
+pub use crate::error_policy::{Class, Field};
 use Class::*;
 
-/// What a refusal comes to, whatever its exact words.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Class {
-    /// The state of the account forbids every call: arrears, frozen, service not activated.
-    Account,
-    /// The thing to be made is there already.
-    AlreadyExists,
-    /// One field of the request is at fault.
-    BadField(Field),
-    /// The request is at fault, and the code does not say where.
-    BadRequest,
-    /// Upstream could not look up the state of the account's billing.
-    BillingLookup,
-    /// The time of the signature is too far from upstream's.
-    Clock,
-    /// Another call is at work on the same thing.
-    Conflict,
-    /// Upstream does not accept the credential or what was signed with it.
-    Credentials,
-    /// The service made a call that no service should make.
-    FacadeFault,
-    /// There is no such thing; the field names it where the code says which.
-    NotFound(Option<Field>),
-    /// A page begins after the end.
-    OutOfRange(Field),
-    /// The account's access policy does not allow the call.
-    Policy,
-    /// A quota is used up, and waiting does not help.
-    Quota,
-    /// The answer is too large; a smaller page may help, where the request has pages.
-    ResponseTooLarge,
-    /// The thing is in a state that does not allow the call.
-    State,
-    /// Too many calls in too short a time.
-    Throttled,
-    /// Upstream failed in a way that passes.
-    Transient,
-    /// Nobody knows.
-    Unknown,
-    /// Upstream failed.
-    UpstreamFault,
-    /// The action is offered no more.
-    Withdrawn,
-}
-
-/// A field of a request that a code speaks of.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Field {
-    /// The id of a group.
-    GroupId,
-    /// The size of a page.
-    Limit,
-    /// The beginning of a page.
-    Offset,
-    /// The id of a person.
-    PersonId,
-    /// The id that the called action requires.
-    RequiredId,
-}
-
-/// Returns the class of an upstream error code, documented or not.
+/// Returns the class of an error code, documented or not.
 pub fn classify(code: &str) -> Class {
     let class = code.split_once('.').map_or(code, |(class, _)| class);
     documented(code)
@@ -77,7 +16,7 @@ pub fn classify(code: &str) -> Class {
         })
 }
 
-/// Returns the class of a code that has a row of its own.
+/// Returns the class of a documented code.
 pub fn documented(code: &str) -> Option<Class> {
     let row = DOCUMENTED
         .binary_search_by_key(&code, |(code, _)| code)
@@ -85,24 +24,24 @@ pub fn documented(code: &str) -> Option<Class> {
     Some(DOCUMENTED[row].1)
 }
 
-/// Returns every code that has a row of its own, in ASCII order.
+/// Returns the documented codes, in ASCII order.
 pub fn documented_codes() -> impl Iterator<Item = &'static str> {
     DOCUMENTED.iter().map(|(code, _)| *code)
 }
 
-/// The codes of the [common list], of the pages of the two actions, and of the vendor's SDKs.
+/// The codes of the [common list], of the documentation of the two actions, and of the vendor's SDKs.
 ///
 /// [common list]: https://www.tencentcloud.com/document/product/1059/36988
 #[rustfmt::skip]
 const DOCUMENTED: &[(&str, Class)] = &[
     ("ActionOffline", Withdrawn),
     ("AuthFailure.InvalidAuthorization", Credentials),
-    ("AuthFailure.InvalidSecretId", Credentials),
+    ("AuthFailure.InvalidSecretId", StaleCredential),
     ("AuthFailure.MFAFailure", Credentials),
-    ("AuthFailure.SecretIdNotFound", Credentials),
+    ("AuthFailure.SecretIdNotFound", StaleCredential),
     ("AuthFailure.SignatureExpire", Clock),
-    ("AuthFailure.SignatureFailure", Credentials),
-    ("AuthFailure.TokenFailure", Credentials),
+    ("AuthFailure.SignatureFailure", StaleCredential),
+    ("AuthFailure.TokenFailure", StaleCredential),
     ("AuthFailure.UnauthorizedOperation", Policy),
     ("DryRunOperation", FacadeFault),
     ("FailedOperation", Unknown),
@@ -233,12 +172,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_sorted_so_that_it_can_be_searched() {
+    fn the_table_is_sorted_for_binary_search() {
         assert!(DOCUMENTED.is_sorted_by(|(one, _), (next, _)| one < next));
     }
 
     #[test]
-    fn an_unlisted_code_means_what_its_class_means() {
+    fn an_undocumented_code_has_the_class_of_its_prefix() {
         let cases = [
             ("InvalidParameterValue.New", BadRequest),
             ("RequestLimitExceeded.New", Throttled),

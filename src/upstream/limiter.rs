@@ -1,70 +1,71 @@
-//! When upstream may be called: the account's quota, shared out among callers.
-//!
-//! Nothing runs in the background. Of those who wait, one holds the clock: it sleeps until the next
-//! call may be made, and hands turns to whoever is first. When it leaves, another takes the clock.
+//! Client-side rate limiter: admits attempts at the rate of the account's quota, in a fair queue by
+//! caller. It has no background task: one of the waiters drives the timer for all of them, that is, it
+//! sleeps until the next attempt may be sent and then admits the first in the queue. When it leaves,
+//! another waiter takes over. It does not know what it admits, nor why attempts fail.
 
-mod accepted;
 mod adaptive_rate;
-mod allowance;
-mod pace;
-mod turns;
-mod window;
+mod fair_queue;
+mod pacer;
+mod quota;
+mod sliding_window;
+mod throughput_meter;
 
 use std::{
     num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
 
 use self::{
-    allowance::{Allowance, Taken},
-    turns::{Place, Turns},
+    fair_queue::{FairQueue, Ticket},
+    quota::{Grant, Quota},
 };
-use crate::{config, identity::Identity};
+use crate::{config, context::Identity};
 
-/// Lets calls to upstream through at a rate, in turns by caller.
+/// A rate limiter with a fair queue by caller.
 #[derive(Debug)]
 pub(super) struct Limiter(Mutex<Inner>);
 
-/// What a limiter does and has done, since the start of the process.
+/// State of the rate limiter, and its counters since the start of the process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LimiterState {
-    /// The rate that is set, in calls a second.
+    /// The configured rate, in attempts per second.
     pub rate: Option<NonZeroU32>,
-    /// The rate that was found out, in calls a second; nothing before upstream refused a call for
-    /// its rate.
+    /// The adaptive rate, in attempts per second; `None` unless upstream has throttled in the last
+    /// 15 s.
     pub adaptive_rate: Option<f64>,
-    /// The calls that wait now.
+    /// Attempts in the queue.
     pub waiting: usize,
-    /// The callers to whom these calls belong.
+    /// Callers with attempts in the queue.
     pub callers_waiting: usize,
-    /// The attempts that were let through.
+    /// Attempts admitted.
     pub admitted: u64,
-    /// How long these waited, all together.
+    /// The sum of the waits of admitted attempts.
     pub waited: Duration,
-    /// The attempts that were refused because their turn would have come too late.
-    pub refused: u64,
-    /// The attempts that left before they were let through: the caller was gone.
-    pub abandoned: u64,
-    /// The calls that upstream refused for their rate.
+    /// Attempts rejected because they would have been admitted too late.
+    pub rejected: u64,
+    /// Attempts cancelled in the queue.
+    pub cancelled: u64,
+    /// Attempts throttled by upstream.
     pub throttled: u64,
 }
 
-/// A turn would come too late.
+/// A rejection: the attempt would be admitted too late.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct TooLate {
-    /// How long the wait for it is expected to be.
+    /// The expected wait.
     pub(super) wait: Duration,
 }
 
 impl TooLate {
     fn of(wait: Duration) -> Self {
-        // Whoever is told to wait for nothing tries again at once.
+        // A client told to wait for 0 ms would retry at once.
         Self {
             wait: wait.max(Duration::from_millis(1)),
         }
@@ -72,179 +73,178 @@ impl TooLate {
 }
 
 impl Limiter {
-    /// Returns a limiter by the settings, which lets everything through if neither rate is wanted.
+    /// Creates a limiter by `settings`. It admits everything if neither rate is configured.
     pub(super) fn new(settings: &config::Quota) -> Self {
         Self(Mutex::new(Inner {
-            allowance: Allowance::new(settings),
-            turns: Turns::new(),
-            has_clock: false,
+            quota: Quota::new(settings),
+            queue: FairQueue::new(),
+            has_timer_driver: false,
             counts: LimiterState::default(),
         }))
     }
 
-    /// Waits for the turn of one call of `caller`. Dropping the future gives the place up.
+    /// Waits until an attempt of `caller` may be sent. Cancel safe: dropping the future leaves the
+    /// queue.
     ///
     /// # Errors
     ///
-    /// Fails at once if the turn is expected after `latest`. It fails then too if others that came
-    /// later have their turns before: callers are served in turns, not in the order of their calls.
+    /// Fails at once if the attempt would be admitted after `latest`. Fails later if attempts of other
+    /// callers that arrive meanwhile delay it beyond `latest`: the queue is fair by caller, not first
+    /// in, first out.
     pub(super) async fn acquire(&self, caller: &Identity, latest: Instant) -> Result<(), TooLate> {
-        let Some(mut queued) = self.enter(caller, latest)? else {
+        let Some(mut queued) = self.enqueue(caller, latest)? else {
             return Ok(());
         };
         loop {
-            match queued.look() {
+            match queued.poll() {
                 Wake::Admitted => return Ok(()),
                 Wake::TooLate(too_late) => return Err(too_late),
                 Wake::At(moment) => tokio::select! {
-                    () = queued.waiter.bell.notified() => {}
+                    () = queued.waiter.wake.notified() => {}
                     () = sleep_until(moment) => {}
                 },
             }
         }
     }
 
-    /// Tells whether calls that upstream refuses for their rate are slowed down here.
+    /// Returns whether the limiter slows down when upstream throttles.
     pub(super) fn is_adaptive(&self) -> bool {
-        self.lock().allowance.is_adaptive()
+        self.0.lock().quota.is_adaptive()
     }
 
-    /// Learns that upstream accepted the rate of a call that was sent at this time.
+    /// Records that upstream did not throttle an attempt sent at `sent`.
     pub(super) fn accept(&self, sent: Instant) {
-        self.lock().allowance.accept(sent);
+        self.0.lock().quota.accept(sent);
     }
 
-    /// Learns that upstream refused a call for its rate, that was sent at this time.
+    /// Records that upstream throttled an attempt sent at `sent`.
     pub(super) fn throttle(&self, sent: Instant, now: Instant) {
-        let mut inner = self.lock();
+        let mut inner = self.0.lock();
         inner.counts.throttled += 1;
-        if inner.allowance.throttle(sent, now) {
-            let rate = inner.allowance.adaptive_rate(now);
-            tracing::debug!(rate, "upstream refuses the rate of calls, which is lowered");
+        if inner.quota.throttle(sent, now) {
+            let rate = inner.quota.adaptive_rate(now);
+            tracing::debug!(rate, "throttled by upstream, lowering rate limit");
         }
     }
 
-    /// Returns what it does and has done.
+    /// Returns the state and counters.
     pub(super) fn state(&self, now: Instant) -> LimiterState {
-        let inner = self.lock();
+        let inner = self.0.lock();
         LimiterState {
-            rate: inner.allowance.rate(),
-            adaptive_rate: inner.allowance.adaptive_rate(now),
-            waiting: inner.turns.len(),
-            callers_waiting: inner.turns.callers(),
+            rate: inner.quota.rate(),
+            adaptive_rate: inner.quota.adaptive_rate(now),
+            waiting: inner.queue.len(),
+            callers_waiting: inner.queue.callers(),
             ..inner.counts.clone()
         }
     }
 
-    /// Lets a call through, or gives it a place in the queue.
-    fn enter(&self, caller: &Identity, latest: Instant) -> Result<Option<Queued<'_>>, TooLate> {
-        let mut inner = self.lock();
-        // What was read before the lock could be long ago.
+    /// Admits an attempt at once, or adds it to the queue.
+    fn enqueue(&self, caller: &Identity, latest: Instant) -> Result<Option<Queued<'_>>, TooLate> {
+        let mut inner = self.0.lock();
+        // A time read before the lock was acquired may be out of date.
         let now = Instant::now();
-        inner.serve(now);
-        let ahead = inner.turns.ahead_of(caller);
-        let opens = inner.allowance.opens(ahead, now);
-        if ahead == 0 && inner.turns.len() == 0 && opens <= now {
+        inner.admit_due(now);
+        let position = inner.queue.position(caller);
+        let available_at = inner.quota.available_at(position, now);
+        if position == 0 && inner.queue.len() == 0 && available_at <= now {
             inner.take(now, Duration::ZERO);
             return Ok(None);
         }
-        if opens > latest {
-            inner.counts.refused += 1;
-            return Err(TooLate::of(opens - now));
+        if available_at > latest {
+            inner.counts.rejected += 1;
+            return Err(TooLate::of(available_at - now));
         }
         let waiter = Arc::new(Waiter {
             since: now,
             latest,
-            bell: Notify::new(),
-            turn: OnceLock::new(),
+            wake: Notify::new(),
+            verdict: OnceLock::new(),
         });
-        let place = inner.turns.push(caller.clone(), Arc::clone(&waiter));
+        let ticket = inner.queue.push(caller.clone(), Arc::clone(&waiter));
         Ok(Some(Queued {
             limiter: self,
             caller: caller.clone(),
-            place,
+            ticket,
             waiter,
-            holds_clock: false,
-            is_over: false,
+            drives_timer: false,
+            is_complete: false,
         }))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
 struct Inner {
-    allowance: Allowance,
-    turns: Turns<Identity, Arc<Waiter>>,
-    /// Whether one of those who wait sleeps until the next turn.
-    has_clock: bool,
+    quota: Quota,
+    queue: FairQueue<Identity, Arc<Waiter>>,
+    /// Whether a waiter sleeps until the next attempt may be sent.
+    has_timer_driver: bool,
     counts: LimiterState,
 }
 
 impl Inner {
-    /// Hands out the turns that are due.
-    fn serve(&mut self, now: Instant) {
-        while self.turns.len() > 0 && self.allowance.opens(0, now) <= now {
-            let Some(waiter) = self.turns.pop() else {
+    /// Admits the waiters that are due.
+    fn admit_due(&mut self, now: Instant) {
+        while self.queue.len() > 0 && self.quota.available_at(0, now) <= now {
+            let Some(waiter) = self.queue.pop() else {
                 return;
             };
             if waiter.latest + GRACE < now {
-                waiter.end(Turn::CameTooLate);
+                waiter.end(Verdict::TooLate);
             } else {
-                waiter.end(Turn::Came(self.take(now, now - waiter.since)));
+                waiter.end(Verdict::Admitted(self.take(now, now - waiter.since)));
             }
         }
     }
 
-    fn take(&mut self, now: Instant, waited: Duration) -> Taken {
+    fn take(&mut self, now: Instant, waited: Duration) -> Grant {
         self.counts.admitted += 1;
         self.counts.waited += waited;
-        self.allowance.take(now)
+        self.quota.take(now)
     }
 }
 
-/// How late a turn may come that was expected in time: timers are late by a millisecond or two.
+/// How late a waiter may be admitted if the expected time was early enough: timers are late by a
+/// millisecond or two.
 const GRACE: Duration = Duration::from_millis(5);
 
-/// One who waits, as the queue knows it.
+/// The part of a waiter that the queue holds.
 #[derive(Debug)]
 struct Waiter {
     since: Instant,
     latest: Instant,
-    /// Rings when the turn has come, and when somebody must take the clock.
-    bell: Notify,
-    turn: OnceLock<Turn>,
+    /// Notified when the verdict is set, and when this waiter must take over the timer.
+    wake: Notify,
+    verdict: OnceLock<Verdict>,
 }
 
-/// What became of one who waited.
+/// How a wait ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Turn {
-    Came(Taken),
-    CameTooLate,
+enum Verdict {
+    Admitted(Grant),
+    TooLate,
 }
 
 impl Waiter {
-    fn end(&self, turn: Turn) {
-        // One is taken out of the queue before it is told, and so told once.
-        let _ = self.turn.set(turn);
-        self.bell.notify_one();
+    fn end(&self, verdict: Verdict) {
+        // Cannot fail: a waiter leaves the queue before its verdict is set, so it is set only once.
+        let _ = self.verdict.set(verdict);
+        self.wake.notify_one();
     }
 }
 
-/// One who waits, as it knows itself.
+/// The part of a waiter that its own future holds.
 struct Queued<'a> {
     limiter: &'a Limiter,
     caller: Identity,
-    place: Place<Identity>,
+    ticket: Ticket<Identity>,
     waiter: Arc<Waiter>,
-    holds_clock: bool,
-    /// Whether the turn was taken or refused.
-    is_over: bool,
+    drives_timer: bool,
+    /// Whether the attempt was admitted or rejected.
+    is_complete: bool,
 }
 
-/// What one who waits does next.
+/// What a waiter does next.
 enum Wake {
     Admitted,
     At(Instant),
@@ -252,30 +252,30 @@ enum Wake {
 }
 
 impl Queued<'_> {
-    /// Looks whether the turn has come, after handing out all turns that are due.
-    fn look(&mut self) -> Wake {
-        let mut inner = self.limiter.lock();
+    /// Admits all waiters that are due, and returns what this one does next.
+    fn poll(&mut self) -> Wake {
+        let mut inner = self.limiter.0.lock();
         let now = Instant::now();
-        inner.serve(now);
-        let turn = self.waiter.turn.get();
-        self.is_over = true;
-        if let Some(Turn::Came(_)) = turn {
+        inner.admit_due(now);
+        let verdict = self.waiter.verdict.get();
+        self.is_complete = true;
+        if let Some(Verdict::Admitted(_)) = verdict {
             return Wake::Admitted;
         }
-        if turn == Some(&Turn::CameTooLate) || now >= self.waiter.latest {
-            inner.turns.remove(&self.place);
-            inner.counts.refused += 1;
-            let ahead = inner.turns.ahead_of(&self.caller);
-            let wait = inner.allowance.opens(ahead, now) - now;
+        if verdict == Some(&Verdict::TooLate) || now >= self.waiter.latest {
+            inner.queue.remove(&self.ticket);
+            inner.counts.rejected += 1;
+            let position = inner.queue.position(&self.caller);
+            let wait = inner.quota.available_at(position, now) - now;
             return Wake::TooLate(TooLate::of(wait));
         }
-        self.is_over = false;
-        if !inner.has_clock {
-            inner.has_clock = true;
-            self.holds_clock = true;
+        self.is_complete = false;
+        if !inner.has_timer_driver {
+            inner.has_timer_driver = true;
+            self.drives_timer = true;
         }
-        if self.holds_clock {
-            Wake::At(inner.allowance.opens(0, now).min(self.waiter.latest))
+        if self.drives_timer {
+            Wake::At(inner.quota.available_at(0, now).min(self.waiter.latest))
         } else {
             Wake::At(self.waiter.latest)
         }
@@ -284,23 +284,25 @@ impl Queued<'_> {
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        let mut inner = self.limiter.lock();
-        if !self.is_over {
-            inner.counts.abandoned += 1;
-            let is_in_line = inner.turns.remove(&self.place).is_some();
-            if let Some(Turn::Came(taken)) = self.waiter.turn.get().filter(|_| !is_in_line) {
-                inner.allowance.give_back(*taken);
+        let mut inner = self.limiter.0.lock();
+        if !self.is_complete {
+            inner.counts.cancelled += 1;
+            let was_queued = inner.queue.remove(&self.ticket).is_some();
+            if let Some(Verdict::Admitted(grant)) =
+                self.waiter.verdict.get().filter(|_| !was_queued)
+            {
+                inner.quota.refund(*grant);
                 inner.counts.admitted -= 1;
             }
         }
-        if self.holds_clock {
-            inner.has_clock = false;
+        if self.drives_timer {
+            inner.has_timer_driver = false;
         }
-        inner.serve(Instant::now());
-        if !inner.has_clock
-            && let Some(first) = inner.turns.first()
+        inner.admit_due(Instant::now());
+        if !inner.has_timer_driver
+            && let Some(first) = inner.queue.first()
         {
-            first.bell.notify_one();
+            first.wake.notify_one();
         }
     }
 }

@@ -1,277 +1,116 @@
-//! Whether a call is tried once more, and after which pause.
+//! Retries: bounds the attempts of each call, by the [retry policy](retry_policy), and those of all
+//! calls together, by the [retry budget](super::retry_budget). It does not know how attempts are made.
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 use super::{
-    Error,
-    error_code::{self, Class},
+    error::Error,
+    retry_budget::RetryBudget,
+    retry_policy::{self, Decision, Progress},
 };
+use crate::context::Context;
 
-/// The longest first pause; each further one may be twice as long as the one before.
-const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+/// The backoff after throttling if upstream sends no `Retry-After`.
+const AFTER_THROTTLING: Duration = Duration::from_secs(1);
 
-/// The longest pause of all.
-const MAX_BACKOFF: Duration = Duration::from_secs(1);
+/// The same backoff if the rate limiter is adaptive: it has lowered its rate, and may make the retry wait
+/// longer. Upstream counts by the second, and the second retry falls into a later one.
+const AFTER_THROTTLING_WITH_LIMITER: Duration = Duration::from_millis(500);
 
-/// What is done about an attempt that failed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Decision {
-    /// The clock is corrected by what upstream says, and the call is tried again at once.
-    CorrectClock,
-    /// The failure is the call's.
-    GiveUp,
-    /// The credential is read anew, and the call is tried again at once if it is another.
-    RenewCredential,
-    /// The call is tried again after a pause, at the expense of the budget of all calls.
-    Wait(Duration),
+/// The limits of retries, for each call and for all calls.
+#[derive(Debug)]
+pub(super) struct RetryLimits {
+    budget: RetryBudget,
+    max_attempts: u32,
+    after_throttling: Duration,
 }
 
-/// How far a call has come when an attempt fails.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// The attempts made so far, at least 1.
-    pub attempts: u32,
-    /// The attempts that may be made.
-    pub max_attempts: u32,
-    /// Whether the clock or the credential was already mended for this call.
-    pub is_mended: bool,
-    /// How much time is left.
-    pub remaining: Duration,
-    /// How long to wait after throttling where upstream does not say.
-    pub after_throttling: Duration,
+/// The retries of one call.
+#[derive(Debug)]
+pub(super) struct Retries<'a> {
+    budget: &'a RetryBudget,
+    context: &'a Context,
+    max_attempts: u32,
+    after_throttling: Duration,
+    is_corrected: bool,
+    last_error: Option<Error>,
 }
 
-/// Decides about an attempt that failed, with a `jitter` from 0 to 1 that spreads the pauses of
-/// callers who failed together.
-pub fn decide(error: &Error, progress: Progress, jitter: f64) -> Decision {
-    if progress.attempts >= progress.max_attempts {
-        return Decision::GiveUp;
-    }
-    let backoff = backoff(progress.attempts).mul_f64(jitter.clamp(0.0, 1.0));
-    let pause = match error {
-        Error::Unreachable { retry_after, .. } => backoff.max(retry_after.unwrap_or_default()),
-        Error::Throttled { retry_after } => {
-            backoff.max(retry_after.unwrap_or(progress.after_throttling))
-        }
-        Error::Refused(refusal) => match error_code::classify(&refusal.code) {
-            Class::Clock if !progress.is_mended => return Decision::CorrectClock,
-            Class::Credentials if !progress.is_mended && is_stale(&refusal.code) => {
-                return Decision::RenewCredential;
-            }
-            Class::BillingLookup | Class::Conflict | Class::Transient | Class::UpstreamFault => {
-                backoff.max(refusal.retry_after.unwrap_or_default())
-            }
-            Class::Throttled => {
-                backoff.max(refusal.retry_after.unwrap_or(progress.after_throttling))
-            }
-            Class::Account
-            | Class::AlreadyExists
-            | Class::BadField(_)
-            | Class::BadRequest
-            | Class::Clock
-            | Class::Credentials
-            | Class::FacadeFault
-            | Class::NotFound(_)
-            | Class::OutOfRange(_)
-            | Class::Policy
-            | Class::Quota
-            | Class::ResponseTooLarge
-            | Class::State
-            | Class::Unknown
-            | Class::Withdrawn => return Decision::GiveUp,
-        },
-        Error::CircuitOpen
-        | Error::Credentials(_)
-        | Error::Malformed { .. }
-        | Error::RateLimited { .. }
-        | Error::Untrusted { .. } => return Decision::GiveUp,
-    };
-    if pause < progress.remaining {
-        Decision::Wait(pause)
-    } else {
-        Decision::GiveUp
-    }
-}
-
-/// Tells whether a credential is refused in a way that another one may mend: it was rotated or has
-/// expired.
-fn is_stale(code: &str) -> bool {
-    matches!(
-        code,
-        "AuthFailure.InvalidSecretId"
-            | "AuthFailure.SecretIdNotFound"
-            | "AuthFailure.SignatureFailure"
-            | "AuthFailure.TokenFailure"
-    )
-}
-
-/// Returns the longest pause after so many attempts.
-fn backoff(attempts: u32) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    FIRST_BACKOFF
-        .saturating_mul(1 << doublings)
-        .min(MAX_BACKOFF)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::upstream::envelope::Refusal;
-
-    const PLENTY: Duration = Duration::from_secs(3_600);
-
-    fn refused(code: &str) -> Error {
-        let code = code.to_owned();
-        Error::Refused(Refusal {
-            code,
-            ..Refusal::default()
-        })
-    }
-
-    fn after(attempts: u32) -> Progress {
-        Progress {
-            attempts,
-            max_attempts: 3,
-            is_mended: false,
-            remaining: PLENTY,
-            after_throttling: Duration::from_secs(1),
-        }
-    }
-
-    #[test]
-    fn what_passes_is_tried_again_and_what_lasts_is_not() {
-        let unreachable = Error::Unreachable {
-            reason: String::new(),
-            retry_after: None,
-        };
-        let passing = [
-            unreachable,
-            Error::Throttled { retry_after: None },
-            refused("FailedOperation.ServerError"),
-            refused("FailedOperation.ConflictOperation"),
-            refused("InternalError"),
-            refused("RequestLimitExceeded"),
-            refused("ResourceUnavailable.UnknownStatus"),
-        ];
-        let lasting = [
-            Error::Malformed {
-                reason: String::new(),
-                is_server_error: true,
+impl RetryLimits {
+    /// Creates limits for calls that make at most `max_attempts` each.
+    pub(super) fn new(max_attempts: u32, is_limiter_adaptive: bool) -> Self {
+        Self {
+            budget: RetryBudget::new(Instant::now()),
+            max_attempts,
+            after_throttling: match is_limiter_adaptive {
+                true => AFTER_THROTTLING_WITH_LIMITER,
+                false => AFTER_THROTTLING,
             },
-            Error::Untrusted {
-                reason: String::new(),
+        }
+    }
+
+    /// Begins the attempts of a call.
+    pub(super) fn begin<'a>(&'a self, context: &'a Context) -> Retries<'a> {
+        self.budget.deposit(Instant::now());
+        Retries {
+            budget: &self.budget,
+            context,
+            // A client that retries itself would multiply the retries made here.
+            max_attempts: if context.is_retry() {
+                1
+            } else {
+                self.max_attempts
             },
-            refused("InvalidParameterValue.GroupIdNotExist"),
-            refused("LimitExceeded"),
-            refused("UnauthorizedOperation"),
-            refused("AuthFailure.MFAFailure"),
-            refused("FailedOperation"),
-        ];
-
-        for error in passing {
-            assert!(
-                matches!(decide(&error, after(1), 0.5), Decision::Wait(_)),
-                "{error:?}"
-            );
-        }
-        for error in lasting {
-            assert_eq!(decide(&error, after(1), 0.5), Decision::GiveUp, "{error:?}");
+            after_throttling: self.after_throttling,
+            is_corrected: false,
+            last_error: None,
         }
     }
+}
 
-    #[test]
-    fn clock_and_credential_are_mended_once() {
-        let expired = refused("AuthFailure.SignatureExpire");
-        let unknown = refused("AuthFailure.SecretIdNotFound");
-        let mended = Progress {
-            is_mended: true,
-            ..after(2)
+impl Retries<'_> {
+    /// Decides about an attempt that failed with `error`.
+    pub(super) fn decide(&mut self, error: &Error) -> Decision {
+        let progress = Progress {
+            attempts: self.context.attempts(),
+            max_attempts: self.max_attempts,
+            is_corrected: self.is_corrected,
+            remaining: self.context.deadline().remaining(Instant::now()),
+            after_throttling: self.after_throttling,
         };
-
-        assert_eq!(decide(&expired, after(1), 0.0), Decision::CorrectClock);
-        assert_eq!(decide(&unknown, after(1), 0.0), Decision::RenewCredential);
-        assert_eq!(decide(&expired, mended, 0.0), Decision::GiveUp);
-        assert_eq!(decide(&unknown, mended, 0.0), Decision::GiveUp);
-    }
-
-    #[test]
-    fn upstreams_wish_to_be_left_alone_lengthens_the_pause() {
-        let wish = Some(Duration::from_secs(7));
-        let error = Error::Throttled { retry_after: wish };
-
-        assert_eq!(
-            decide(&error, after(1), 1.0),
-            Decision::Wait(Duration::from_secs(7))
+        let decision = retry_policy::decide(error, progress, fastrand::f64());
+        tracing::debug!(attempt = progress.attempts, %error, ?decision, "attempt failed");
+        self.is_corrected |= matches!(
+            decision,
+            Decision::CorrectClock | Decision::RefreshCredential
         );
+        decision
     }
 
-    fn any_error() -> impl Strategy<Value = Error> {
-        let wish = proptest::option::of((0u64..100).prop_map(Duration::from_secs));
-        let codes: Vec<_> = error_code::documented_codes().collect();
-        prop_oneof![
-            wish.clone()
-                .prop_map(|retry_after| Error::Throttled { retry_after }),
-            wish.prop_map(|retry_after| Error::Unreachable {
-                reason: String::new(),
-                retry_after
-            }),
-            Just(Error::Malformed {
-                reason: String::new(),
-                is_server_error: false,
-            }),
-            Just(Error::CircuitOpen),
-            Just(Error::RateLimited {
-                wait: Duration::from_secs(1)
-            }),
-            Just(Error::Untrusted {
-                reason: String::new()
-            }),
-            proptest::sample::select(codes).prop_map(refused),
-            ".{0,40}".prop_map(|code| refused(&code)),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn no_decision_exceeds_attempts_or_time(
-            error in any_error(),
-            attempts in 1u32..20,
-            max_attempts in 1u32..10,
-            is_mended: bool,
-            remaining in 0u64..5_000,
-            jitter in 0.0f64..=1.0,
-        ) {
-            let remaining = Duration::from_millis(remaining);
-            let progress = Progress { attempts, max_attempts, is_mended, remaining, ..after(1) };
-
-            let decision = decide(&error, progress, jitter);
-
-            if attempts >= max_attempts {
-                prop_assert_eq!(decision, Decision::GiveUp);
-            }
-            if let Decision::Wait(pause) = decision {
-                prop_assert!(pause < remaining);
-            }
-            let mends = matches!(decision, Decision::CorrectClock | Decision::RenewCredential);
-            prop_assert!(!(mends && is_mended));
+    /// Waits for the backoff and returns `true`, or returns `false` at once if the retry budget is
+    /// exhausted.
+    pub(super) async fn back_off(&self, pause: Duration) -> bool {
+        let is_within_budget = self.budget.withdraw(Instant::now());
+        if is_within_budget {
+            sleep(pause).await;
         }
+        is_within_budget
+    }
 
-        #[test]
-        fn a_pause_grows_with_attempts_and_jitter_and_has_an_end(
-            attempts in 1u32..u32::MAX,
-            jitter in 0.0f64..=1.0,
-        ) {
-            let error = Error::Unreachable { reason: String::new(), retry_after: None };
-            let progress = Progress { max_attempts: u32::MAX, ..after(attempts) };
+    /// Records that an attempt which failed with `error` is retried.
+    pub(super) fn retry_after(&mut self, error: Error) {
+        self.last_error = Some(error);
+    }
 
-            let Decision::Wait(pause) = decide(&error, progress, jitter) else {
-                return Err(TestCaseError::fail("it gives up"));
-            };
-            prop_assert!(pause <= MAX_BACKOFF);
-            prop_assert!(pause <= backoff(attempts));
-            prop_assert!(backoff(attempts) <= backoff(attempts.saturating_add(1)));
+    /// Returns the error of a call whose next attempt is not sent because of `rejection`: that of the
+    /// last attempt, if one was sent.
+    pub(super) fn end(self, rejection: Error) -> Error {
+        match (self.last_error, rejection) {
+            (Some(last), Error::RateLimited { wait }) => last.with_retry_after(wait),
+            (Some(last), Error::CircuitOpen) => last,
+            (_, rejection) => rejection,
         }
     }
 }

@@ -1,46 +1,55 @@
-//! One attempt: builds the HTTP request, signs it, sends it, and reads a bounded answer.
+//! HTTP transport: makes one attempt. It builds the HTTP request, signs it, sends it, and reads a
+//! response of bounded size. It does not decide whether an attempt is retried.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, RETRY_AFTER},
 };
+use parking_lot::Mutex;
 use reqwest::{Request, Response, Url};
+use tencent_cloud_signature::{
+    CanonicalRequest, Scope, SigningKey, StringToSign, authorization, sha256_hex,
+};
 use time::UtcDateTime;
 
 use super::{
-    Call, Error, Refusal, Reply,
-    envelope::{self, Opened},
-    failure,
+    connection_pool::ConnectionPool,
+    envelope::{self, Parsed},
+    error::{ApiError, Error},
+    request::ApiRequest,
+    response::ApiResponse,
+    transport_error,
 };
 use crate::{
-    chain::chain,
     clock::{Clock, ClockOffset, server_time},
     config,
     credentials::Credential,
-    signature::{CanonicalRequest, Scope, SigningKey, StringToSign, authorization, hashed},
-    trust,
+    error_chain::error_chain,
+    http_client::BuildError,
 };
 
 /// The version of the API that this service speaks.
 const VERSION: HeaderValue = HeaderValue::from_static("2020-03-03");
 
-/// Sent without a charset, as the vendor's SDKs send it: what is sent must be what was signed.
+/// The content type, without a charset, as in the vendor's SDKs. The header sent must equal the header
+/// signed.
 const JSON: &str = "application/json";
 
-/// How this service names itself to upstream.
+/// The name and version of this client, for the upstream.
 const REQUEST_CLIENT: HeaderValue =
     HeaderValue::from_static(concat!("iai-facade_", env!("CARGO_PKG_VERSION")));
 
-/// The product, as the scope of a signature names it.
+/// The name of the product in the scope of a signature.
 const SERVICE: &str = "iai";
+
+/// The maximum lengths of error codes, error messages and request ids, in bytes; longer ones are
+/// truncated. Documented codes have up to 66 bytes, ids 36.
+const MAX_CODE: usize = 128;
+const MAX_MESSAGE: usize = 4 << 10;
+const MAX_REQUEST_ID: usize = 128;
 
 const X_TC_ACTION: HeaderName = HeaderName::from_static("x-tc-action");
 const X_TC_LANGUAGE: HeaderName = HeaderName::from_static("x-tc-language");
@@ -50,106 +59,94 @@ const X_TC_TIMESTAMP: HeaderName = HeaderName::from_static("x-tc-timestamp");
 const X_TC_TOKEN: HeaderName = HeaderName::from_static("x-tc-token");
 const X_TC_VERSION: HeaderName = HeaderName::from_static("x-tc-version");
 
-/// Sends calls to one endpoint, over connections that it keeps.
+/// An HTTP client for one endpoint, with a connection pool.
 pub(super) struct Transport {
-    http: reqwest::Client,
+    connections: ConnectionPool,
     url: Url,
     host: String,
-    /// The headers that are the same for every call.
+    /// The headers that are the same for every request.
     headers: HeaderMap,
     max_response_bytes: u64,
     clock: Clock,
     clock_offset: ClockOffset,
-    signing_key: KeptSigningKey,
-    /// The actions that upstream has announced to withdraw.
+    signing_key: SigningKeyCache,
+    /// The actions that upstream has marked as deprecated.
     deprecated: Mutex<BTreeSet<&'static str>>,
 }
 
-/// Why no call could be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The HTTP client cannot be set up.
-    #[error("the HTTP client cannot be set up")]
-    Http(#[source] reqwest::Error),
-
-    /// No endpoint could be trusted.
-    #[error(transparent)]
-    Tls(#[from] trust::Error),
-}
-
 impl Transport {
-    /// Returns a transport that signs at the time of `clock`.
+    /// Creates a transport that signs at the time of `clock`.
     ///
     /// # Errors
     ///
-    /// Fails if there is no authority to trust.
+    /// Fails if the TLS configuration or the HTTP client cannot be built.
     pub(super) fn new(settings: &config::Upstream, clock: Clock) -> Result<Self, BuildError> {
-        // HTTP/1.1 only: no document of the vendor's mentions HTTP/2, and a connection for each
-        // call under way keeps one stalled answer from holding up the others.
-        let mut http = reqwest::Client::builder()
-            .http1_only()
-            .connect_timeout(settings.connect_timeout)
-            .pool_idle_timeout(settings.idle_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            // Attempts are counted, and paid for out of the quota, so that no other policy than ours
-            // may repeat one. With `never` alone, a copy of each would be kept all the same.
-            .retry(reqwest::retry::never().max_retries_per_request(0))
-            .tls_backend_preconfigured(trust::client_config(&settings.endpoint, settings)?);
-        if !settings.use_proxy {
-            http = http.no_proxy();
-        }
-
         let host = settings.endpoint.host().to_owned();
         Ok(Self {
-            http: http.build().map_err(BuildError::Http)?,
+            connections: ConnectionPool::new(settings.clone(), clock.clone())?,
             url: settings.endpoint.url().clone(),
             headers: constant_headers(settings),
             host,
             max_response_bytes: settings.max_response_bytes,
             clock,
             clock_offset: ClockOffset::default(),
-            signing_key: KeptSigningKey::default(),
+            signing_key: SigningKeyCache::default(),
             deprecated: Mutex::default(),
         })
     }
 
-    /// Makes one attempt at `call`, signed with `credential`.
+    /// Returns the clock that requests are signed by, without the correction.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Makes one attempt: sends `request`, signed with `credential`.
     ///
     /// # Errors
     ///
-    /// Fails if no whole answer comes back, if it is not the documented one, and if it is a refusal.
-    pub(super) async fn exchange(
+    /// Fails if no complete response is received, if the response is not an envelope, and if it is an
+    /// API error.
+    pub(super) async fn send(
         &self,
-        call: &Call,
+        request: &ApiRequest,
         credential: &Arc<Credential>,
-    ) -> Result<Reply, Error> {
-        let mut request = Request::new(Method::POST, self.url.clone());
-        *request.headers_mut() = self.signed_headers(call, credential);
-        *request.body_mut() = Some(call.parameters.clone().into());
+    ) -> Result<ApiResponse, Error> {
+        let mut http_request = Request::new(Method::POST, self.url.clone());
+        *http_request.headers_mut() = self.signed_headers(request, credential);
+        *http_request.body_mut() = Some(request.parameters.clone().into());
         let response = self
-            .http
-            .execute(request)
+            .connections
+            .client()
+            .execute(http_request)
             .await
-            .map_err(failure::of_exchange)?;
+            .map_err(transport_error::from_http_client)?;
 
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let date = date(response.headers());
         let reason = match self.read(response).await {
-            Ok(body) => match envelope::open(&body) {
-                Ok(Opened::Replied {
-                    reply,
+            Ok(body) => match envelope::parse(&body) {
+                Ok(Parsed::Response {
+                    mut response,
                     is_deprecated,
                 }) => {
-                    self.notice_deprecation(call.action, is_deprecated);
-                    return Ok(reply);
+                    self.warn_if_deprecated(request.action, is_deprecated);
+                    truncate(&mut response.request_id, MAX_REQUEST_ID);
+                    return Ok(response);
                 }
-                Ok(Opened::Refused(refusal)) => {
-                    return Err(Error::Refused(Refusal {
-                        code: credential.redact(&refusal.code),
-                        message: credential.redact(&refusal.message),
-                        request_id: credential.redact(&refusal.request_id),
-                        server_time: date.or_else(|| server_time(&refusal.message)),
+                Ok(Parsed::Error(error)) => {
+                    // Redaction comes before truncation: a truncated secret would not be found.
+                    let text = |text: &str, length| {
+                        let mut text = credential.redact(text);
+                        truncate(&mut text, length);
+                        text
+                    };
+                    let message = text(&error.message, MAX_MESSAGE);
+                    return Err(Error::Api(ApiError {
+                        code: text(&error.code, MAX_CODE),
+                        request_id: text(&error.request_id, MAX_REQUEST_ID),
+                        server_time: date.or_else(|| server_time(&message)),
+                        message,
                         retry_after,
                     }));
                 }
@@ -157,22 +154,22 @@ impl Transport {
             },
             Err(Incomplete::TooLarge) => {
                 format!(
-                    "the answer is larger than {} bytes",
+                    "the response is larger than {} bytes",
                     self.max_response_bytes
                 )
             }
             Err(Incomplete::Failed(error)) if status == StatusCode::OK => {
-                return Err(failure::of_exchange(error));
+                return Err(transport_error::from_http_client(error));
             }
-            Err(Incomplete::Failed(error)) => chain(&error.without_url()),
+            Err(Incomplete::Failed(error)) => error_chain(&error.without_url()),
         };
-        Err(failure::of_status(status, retry_after, &reason))
+        Err(transport_error::from_status(status, retry_after, &reason))
     }
 
-    /// Learns the time from a refusal for a signature of the wrong time, and tells whether the next
-    /// signature will carry another.
+    /// Corrects the clock by the server time of an API error that rejected the timestamp of a
+    /// signature. Returns whether the next signature will have another timestamp.
     pub(super) fn correct_clock(&self, error: &Error) -> bool {
-        let Error::Refused(Refusal {
+        let Error::Api(ApiError {
             server_time: Some(theirs),
             ..
         }) = error
@@ -182,21 +179,23 @@ impl Transport {
         self.clock_offset.learn(self.clock.now(), *theirs)
     }
 
-    fn signed_headers(&self, call: &Call, credential: &Arc<Credential>) -> HeaderMap {
+    fn signed_headers(&self, request: &ApiRequest, credential: &Arc<Credential>) -> HeaderMap {
         let now = self.clock_offset.corrected(self.clock.now());
-        let scope = Scope::new(now, SERVICE);
+        let timestamp = now.unix_timestamp();
+        let scope = Scope::new(timestamp, SERVICE);
         let signed = [("content-type", JSON), ("host", &self.host)];
-        let request = CanonicalRequest::new("POST", "", &signed, &hashed(&call.parameters));
-        let string_to_sign = StringToSign::new(now, scope, &request);
+        let payload_hash = sha256_hex(&request.parameters);
+        let canonical = CanonicalRequest::new("POST", "", &signed, &payload_hash);
+        let string_to_sign = StringToSign::new(timestamp, scope, &canonical);
         let signature = self
             .signing_key
             .get(credential, scope)
             .sign(&string_to_sign);
 
         let mut headers = self.headers.clone();
-        headers.insert(X_TC_ACTION, HeaderValue::from_static(call.action));
-        headers.insert(X_TC_TIMESTAMP, HeaderValue::from(now.unix_timestamp()));
-        let value = authorization(credential.secret_id(), scope, &request, &signature);
+        headers.insert(X_TC_ACTION, HeaderValue::from_static(request.action));
+        headers.insert(X_TC_TIMESTAMP, HeaderValue::from(timestamp));
+        let value = authorization(credential.secret_id(), scope, &canonical, &signature);
         headers.insert(AUTHORIZATION, sensitive(&value));
         if let Some(token) = credential.token() {
             headers.insert(X_TC_TOKEN, sensitive(token));
@@ -204,13 +203,13 @@ impl Transport {
         headers
     }
 
-    /// Reads the body of `response` up to the bound, and no further.
+    /// Reads the body of `response`, up to the maximum size.
     async fn read(&self, mut response: Response) -> Result<Bytes, Incomplete> {
-        let announced = response.content_length().unwrap_or_default();
-        if announced > self.max_response_bytes {
+        let content_length = response.content_length().unwrap_or_default();
+        if content_length > self.max_response_bytes {
             return Err(Incomplete::TooLarge);
         }
-        let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
+        let mut body = BytesMut::with_capacity(usize::try_from(content_length).unwrap_or_default());
         while let Some(chunk) = response.chunk().await.map_err(Incomplete::Failed)? {
             body.extend_from_slice(&chunk);
             if body.len() as u64 > self.max_response_bytes {
@@ -220,19 +219,13 @@ impl Transport {
         Ok(body.freeze())
     }
 
-    fn notice_deprecation(&self, action: &'static str, is_deprecated: bool) {
+    fn warn_if_deprecated(&self, action: &'static str, is_deprecated: bool) {
         if !is_deprecated {
             return;
         }
-        let mut known = self
-            .deprecated
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.deprecated.lock();
         if known.insert(action) {
-            tracing::warn!(
-                action,
-                "upstream announces that it will withdraw this action"
-            );
+            tracing::warn!(action, "upstream action is deprecated");
         }
     }
 }
@@ -245,7 +238,16 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// Why a body was not read to its end.
+/// Truncates `text` to at most `length` bytes, at a character boundary, and frees the rest of its
+/// memory.
+fn truncate(text: &mut String, length: usize) {
+    if text.len() > length {
+        text.truncate(text.floor_char_boundary(length));
+        text.shrink_to_fit();
+    }
+}
+
+/// Why a body is incomplete.
 enum Incomplete {
     Failed(reqwest::Error),
     TooLarge,
@@ -265,7 +267,7 @@ fn constant_headers(settings: &config::Upstream) -> HeaderMap {
     headers
 }
 
-/// Makes a header value that no log of any library shows.
+/// Creates a header value that is marked as sensitive, so that no library logs it.
 fn sensitive(text: &str) -> HeaderValue {
     #[expect(clippy::expect_used, reason = "a credential is checked as it is read")]
     let mut value = HeaderValue::from_str(text).expect("visible ASCII");
@@ -273,30 +275,30 @@ fn sensitive(text: &str) -> HeaderValue {
     value
 }
 
-/// Reads a `Retry-After` in seconds. Its other form, a date, is not used by rate limits.
+/// Parses `Retry-After` in seconds. Rate limits do not use its other form, a date.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds: u32 = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds.into()))
 }
 
-/// Reads when upstream answered, by its own clock.
+/// Parses the time of the response by the clock of the upstream.
 fn date(headers: &HeaderMap) -> Option<UtcDateTime> {
     let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     Some(UtcDateTime::from(date))
 }
 
-/// The key of the credential in use, derived once for a UTC day.
+/// The signing key of the current credential, derived once per UTC day.
 #[derive(Default)]
-struct KeptSigningKey(Mutex<Option<(Arc<Credential>, Scope, SigningKey)>>);
+struct SigningKeyCache(Mutex<Option<(Arc<Credential>, Scope<'static>, SigningKey)>>);
 
-impl KeptSigningKey {
-    fn get(&self, credential: &Arc<Credential>, scope: Scope) -> SigningKey {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
+impl SigningKeyCache {
+    fn get(&self, credential: &Arc<Credential>, scope: Scope<'static>) -> SigningKey {
+        let mut cached = self.0.lock();
+        match &*cached {
             Some((of, on, key)) if Arc::ptr_eq(of, credential) && *on == scope => key.clone(),
             _ => {
                 let key = SigningKey::derive(credential.secret_key(), scope);
-                *kept = Some((Arc::clone(credential), scope, key.clone()));
+                *cached = Some((Arc::clone(credential), scope, key.clone()));
                 key
             }
         }

@@ -1,16 +1,31 @@
-//! Starts an emulator and the service in front of it, on free ports, and hands out clients.
+//! Test harness: starts the emulator and the service in front of it on free ports, and creates
+//! clients and requests.
 
+pub(crate) mod authority;
+pub(crate) mod bearer_tokens;
+pub(crate) mod connection;
+pub(crate) mod frames;
 mod program;
+pub(crate) mod raw_upstream;
+pub(crate) mod steady_callers;
+pub(crate) mod tls_client;
+pub(crate) mod tls_proxy;
+pub(crate) mod trace_log;
 mod wire;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use clap::Parser;
+use iai_emulator::{Account, Emulator, Fixtures};
 use iai_facade::{
+    auth::AuthFiles,
     clock::Clock,
     config::{Serve, ServeArgs},
     credentials::{Credential, Credentials},
-    emulator::{Account, Emulator, Fixtures},
     proto::{
         GetGroupInfoRequest, GetPersonGroupInfoRequest,
         face_recognition_service_client::FaceRecognitionServiceClient,
@@ -28,18 +43,18 @@ use tonic::{
 use tonic_types::{ErrorInfo, StatusExt};
 
 pub(crate) use self::{
-    program::{LOUD, Program, errors, run},
-    wire::{GET_GROUP_INFO, GET_PERSON_GROUP_INFO, Nobody, http, request, send},
+    program::{Program, TRACE_LOG, errors, run},
+    wire::{DeadUpstream, GET_GROUP_INFO, GET_PERSON_GROUP_INFO, http, request, send},
 };
 
-/// Where everything in a test listens.
+/// The listen address of all servers in tests: a free port on loopback.
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// The service in this process, in front of an emulator.
+/// The service, running in this process in front of an emulator.
 pub(crate) struct Facade {
     pub(crate) emulator: Emulator,
     pub(crate) addresses: Addresses,
-    /// The way to upstream that the service takes.
+    /// The upstream client of the service, for its counters.
     pub(crate) upstream: Client,
     signals: mpsc::UnboundedSender<Signal>,
     running: JoinHandle<()>,
@@ -51,26 +66,27 @@ impl Facade {
         Self::start_with(&[]).await
     }
 
-    /// Starts the service as the plain translation, which makes one attempt for each call.
+    /// Starts the service without retries, adaptive rate limit and circuit breaker: one attempt per
+    /// call.
     pub(crate) async fn start_plain() -> Self {
         let off = ["--adaptive-rate", "off", "--circuit", "off"];
         Self::start_with(&[&["--max-attempts", "1"], &off[..]].concat()).await
     }
 
-    /// Starts the service with the given flags of `serve`.
+    /// Starts the service in front of an emulator with these flags of `serve`.
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
         let emulator = start_emulator().await;
         let endpoint = emulator.endpoint();
         Self::start_before(emulator, &[&["--endpoint", &endpoint], flags].concat()).await
     }
 
-    /// Starts the service with the given flags, which say where upstream is. The emulator is kept
-    /// for whoever wants it.
+    /// Starts the service with these flags, which include the endpoint. Keeps the emulator running
+    /// for the test.
     pub(crate) async fn start_before(emulator: Emulator, flags: &[&str]) -> Self {
         Self::start_at(Clock::system(), credentials(), emulator, flags).await
     }
 
-    /// Starts the service with a clock and with credentials of the test's own.
+    /// Starts the service with this clock and these credentials.
     pub(crate) async fn start_at(
         clock: Clock,
         credentials: Credentials,
@@ -78,9 +94,10 @@ impl Facade {
         flags: &[&str],
     ) -> Self {
         let settings = settings(flags);
+        let files = AuthFiles::read(&settings.callers.files).unwrap();
         let client = Client::new(&settings, credentials, clock).unwrap();
         let upstream = client.clone();
-        let server = Server::bind(&settings, client, None).await.unwrap();
+        let server = Server::bind(&settings, &files, client, None).await.unwrap();
         let addresses = server.addresses();
         let (signals, received) = mpsc::unbounded_channel();
         let running = tokio::spawn(server.run(UnboundedReceiverStream::new(received)));
@@ -93,22 +110,22 @@ impl Facade {
         }
     }
 
-    /// Returns a client with a connection of its own.
+    /// Returns a client with a new connection.
     pub(crate) fn client(&self) -> FaceRecognitionServiceClient<Channel> {
         client(self.addresses.grpc)
     }
 
-    /// Returns a connection that is opened by the first call.
+    /// Returns a channel that connects on its first call.
     pub(crate) fn channel(&self) -> Channel {
         channel(self.addresses.grpc)
     }
 
-    /// Tells the service to stop. It goes on answering what is in progress.
+    /// Starts a graceful shutdown. Calls in progress continue.
     pub(crate) fn begin_shutdown(&self) {
         self.signal(Signal::Terminate);
     }
 
-    /// Sends the service a signal.
+    /// Sends a signal to the service.
     pub(crate) fn signal(&self, signal: Signal) {
         self.signals.send(signal).expect("the service runs");
     }
@@ -119,26 +136,26 @@ impl Facade {
     }
 }
 
-/// Returns a client of the service at `address`, with a connection of its own.
+/// Returns a client of the service at `address` with a new connection.
 pub(crate) fn client(address: SocketAddr) -> FaceRecognitionServiceClient<Channel> {
     FaceRecognitionServiceClient::new(channel(address))
 }
 
-/// Returns a connection to `address` that is opened by the first call.
+/// Returns a channel to `address` that connects on its first call.
 pub(crate) fn channel(address: SocketAddr) -> Channel {
     Endpoint::try_from(format!("http://{address}"))
         .unwrap()
         .connect_lazy()
 }
 
-/// Starts an emulator with the documentation's examples.
+/// Starts an emulator with the examples of the vendor's documentation.
 pub(crate) async fn start_emulator() -> Emulator {
     Emulator::start(LOOPBACK, Fixtures::default())
         .await
         .unwrap()
 }
 
-/// Returns the credential that emulators accept.
+/// Returns the credentials of the emulator's default account.
 pub(crate) fn credentials() -> Credentials {
     let credential = || {
         let account = Account::default();
@@ -149,7 +166,7 @@ pub(crate) fn credentials() -> Credentials {
     Credentials::from_source(credential).unwrap()
 }
 
-/// Returns the settings that flags of `serve` make, on free ports.
+/// Returns the settings for these flags of `serve`, on free ports.
 pub(crate) fn settings(flags: &[&str]) -> Serve {
     #[derive(Parser)]
     struct Cli {
@@ -164,7 +181,7 @@ pub(crate) fn settings(flags: &[&str]) -> Serve {
         "--admin-listen",
         "127.0.0.1:0",
     ];
-    // A test that is not about the delay does not wait for it.
+    // Tests of other features need no delay before shutdown.
     if !flags.contains(&"--unready-delay") {
         arguments.extend(["--unready-delay", "0s"]);
     }
@@ -172,18 +189,18 @@ pub(crate) fn settings(flags: &[&str]) -> Serve {
     Cli::try_parse_from(arguments)
         .unwrap()
         .serve
-        .checked()
+        .checked(|_| None)
         .unwrap()
 }
 
-/// Returns a request for a group.
+/// Returns a `GetGroupInfo` request.
 pub(crate) fn group(id: &str) -> GetGroupInfoRequest {
     GetGroupInfoRequest {
         group_id: id.to_owned(),
     }
 }
 
-/// Returns a request for the default page of a person's groups.
+/// Returns a `GetPersonGroupInfo` request for the default page.
 pub(crate) fn person(id: &str) -> GetPersonGroupInfoRequest {
     GetPersonGroupInfoRequest {
         person_id: id.to_owned(),
@@ -192,7 +209,7 @@ pub(crate) fn person(id: &str) -> GetPersonGroupInfoRequest {
     }
 }
 
-/// Returns the text of a metadata key, empty if there is none.
+/// Returns the text of a metadata key, or an empty string if the key is missing.
 pub(crate) fn text<'a>(metadata: &'a MetadataMap, key: &str) -> &'a str {
     metadata
         .get(key)
@@ -200,14 +217,33 @@ pub(crate) fn text<'a>(metadata: &'a MetadataMap, key: &str) -> &'a str {
         .unwrap_or_default()
 }
 
+/// Returns the cache status of a response or an error and its age in seconds.
+pub(crate) fn cache(metadata: &MetadataMap) -> (&str, u64) {
+    let age = text(metadata, "age").parse().unwrap();
+    (text(metadata, "x-iai-cache"), age)
+}
+
 /// Returns the one `ErrorInfo` of an error.
 pub(crate) fn error_info(status: &Status) -> ErrorInfo {
     status.get_details_error_info().expect("an ErrorInfo")
 }
 
-/// Returns the reason of an error that the service reports on its own account.
+/// Returns the reason of an error of the service itself, after a check of its domain.
 pub(crate) fn own_reason(status: &Status) -> String {
     let error = error_info(status);
     assert_eq!(error.domain, "iaifacade.v1");
     error.reason
+}
+
+/// Creates a named pipe that no process has opened.
+pub(crate) fn fifo(folder: &Path) -> PathBuf {
+    let path = folder.join("fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&path)
+            .status()
+            .unwrap()
+            .success()
+    );
+    path
 }

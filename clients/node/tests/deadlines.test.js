@@ -1,17 +1,17 @@
-// Whose deadline a call misses, and what it is then told.
+// Deadlines: the error that a client receives when its own deadline or the service's expires.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 
 import { call } from "../client.js";
-import { SILENCE, connect, errorOf, serve } from "./service.js";
+import { NO_RESPONSE, connect, errorOf, serve } from "./service.js";
 
-test("nearly all of a hundred callers learn from the service that time is up", async (t) => {
-  const client = connect(t, await serve(t, { fixtures: SILENCE }));
+test("the service reports DEADLINE_EXCEEDED before the client times out", async (t) => {
+  const client = connect(t, await serve(t, { fixtures: NO_RESPONSE }));
 
-  // The service answers at most 100 ms early, which it does of 5 s and more. One call after
-  // another, since a burst that begins and ends in one moment would measure the machine.
+  // The service responds at most 100 ms before a deadline of 5 s or more. The calls start one after
+  // another, because a burst would measure the speed of the machine.
   const calls = [];
   for (let number = 0; number < 100; number += 1) {
     calls.push(errorOf(call(client, "getGroupInfo", { groupId: "aaa" }, { timeout: 5000 })));
@@ -20,14 +20,14 @@ test("nearly all of a hundred callers learn from the service that time is up", a
   const errors = await Promise.all(calls);
 
   assert.deepEqual(new Set(errors.map(({ status }) => status)), new Set(["DEADLINE_EXCEEDED"]));
-  // An error that grpc-js makes by itself has no details.
+  // Errors that grpc-js creates itself have no details.
   const ours = errors.filter(({ reason }) => reason === "iaifacade.v1/DEADLINE_EXCEEDED");
   t.diagnostic(`${ours.length} of ${errors.length} come from the service`);
   assert.ok(ours.length >= 95, `${ours.length} of ${errors.length}`);
 });
 
-test("a caller with 50 ms does not wait for longer", async (t) => {
-  const client = connect(t, await serve(t, { fixtures: SILENCE }));
+test("a call with a 50 ms deadline does not take longer", async (t) => {
+  const client = connect(t, await serve(t, { fixtures: NO_RESPONSE }));
 
   const began = performance.now();
   const error = await errorOf(call(client, "getGroupInfo", { groupId: "aaa" }, { timeout: 50 }));
@@ -36,9 +36,9 @@ test("a caller with 50 ms does not wait for longer", async (t) => {
   assert.ok(performance.now() - began < 1000);
 });
 
-test("a call that the service gives up may be tried again", async (t) => {
+test("a call that exceeds --max-call-time may be retried", async (t) => {
   const flags = ["--max-call-time=300ms"];
-  const client = connect(t, await serve(t, { fixtures: SILENCE, flags }));
+  const client = connect(t, await serve(t, { fixtures: NO_RESPONSE, flags }));
 
   const error = await errorOf(
     call(client, "getGroupInfo", { groupId: "aaa" }, { timeout: 30_000 }),

@@ -1,11 +1,11 @@
-// The example of a client, run as its readers run it.
+// The example client, run from the command line.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { refusal, serve } from "./service.js";
+import { apiError, serve } from "./service.js";
 
 const EXAMPLE = fileURLToPath(new URL("../example.js", import.meta.url));
 
@@ -32,15 +32,15 @@ test("the example prints the groups of a person", async (t) => {
 test("the example explains why a call failed", async (t) => {
   const address = await serve(t);
 
-  assert.deepEqual(await run(address, "nobody"), {
+  assert.deepEqual(await run(address, "unknown"), {
     code: 1,
     stdout: "",
     stderr: "NOT_FOUND: the person does not exist\nreason: iaifacade.v1/PERSON_NOT_FOUND\n",
   });
 });
 
-test("the example tells when to try again", async (t) => {
-  const address = await serve(t, { fixtures: refusal("RequestLimitExceeded") });
+test("the example prints the retry delay", async (t) => {
+  const address = await serve(t, { fixtures: apiError("RequestLimitExceeded") });
 
   const { code, stderr } = await run(address, "2001");
 
@@ -51,7 +51,7 @@ test("the example tells when to try again", async (t) => {
   ]);
 });
 
-test("the example tells how it is used", async () => {
+test("the example prints its usage", async () => {
   assert.deepEqual(await run(), {
     code: 64,
     stdout: "",

@@ -1,4 +1,4 @@
-// Runs the service before an emulator.
+// Runs the service with an emulator as upstream.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -12,24 +12,25 @@ import grpc from "@grpc/grpc-js";
 
 import { FaceRecognitionService, detailsOf } from "../client.js";
 
-/** A fault: upstream answers no call. */
-export const SILENCE = "[[faults]]\nhold = true\ntimes = 1000\n";
+/** Fixtures: upstream never responds. */
+export const NO_RESPONSE = "[[faults]]\nhold = true\ntimes = 1000\n";
 
-/** The options of a call that is marked as a repetition, for which one attempt upstream is made. */
-export function repeated() {
+/** Returns the options of a call that is marked as a retry. The service makes one upstream attempt for it. */
+export function retryOptions() {
   const metadata = new grpc.Metadata();
   metadata.set("x-envoy-attempt-count", "2");
   return { metadata, timeout: 30_000 };
 }
 
-/** Returns a fault: the next calls are refused with a code. */
-export function refusal(code) {
-  return `[[faults]]\nrefuse = { code = "${code}", message = "Upstream said so." }\ntimes = 9\n`;
+/** Returns fixtures: the next 9 upstream requests fail with a Tencent Cloud error code. */
+export function apiError(code) {
+  return `[[faults]]\napi_error = { code = "${code}", message = "Upstream said so." }\ntimes = 9\n`;
 }
 
 /**
- * Starts the service before an emulator, with the given fixtures if there are any, and returns
- * where it listens. Its process is handed to `onStart`. It is stopped at the end of the test, and must end well.
+ * Starts the service with an emulator as upstream, with optional fixtures, and returns the address of the
+ * gRPC listener. `onStart` receives the process. The end of the test stops the service and checks its exit
+ * code.
  */
 export async function serve(t, { fixtures, flags = [], onStart = () => {} } = {}) {
   const ports = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"];
@@ -46,15 +47,15 @@ export async function serve(t, { fixtures, flags = [], onStart = () => {} } = {}
     stdio: ["ignore", "ignore", "pipe"],
   });
   onStart(program);
-  const ended = once(program, "exit");
+  const exited = once(program, "exit");
   t.after(async () => {
     program.kill("SIGTERM");
-    assert.deepEqual(await ended, [0, null]);
+    assert.deepEqual(await exited, [0, null]);
   });
 
   return new Promise((resolve, reject) => {
     const log = [];
-    // Reads on to the end, so that the program never waits for room in the pipe.
+    // Keeps reading until the end, so that the program never blocks on a full pipe.
     createInterface({ input: program.stderr })
       .on("line", (line) => {
         log.push(line);
@@ -63,20 +64,20 @@ export async function serve(t, { fixtures, flags = [], onStart = () => {} } = {}
           resolve(address);
         }
       })
-      .on("close", () => reject(new Error(`the program has ended:\n${log.join("\n")}`)));
+      .on("close", () => reject(new Error(`the program exited:\n${log.join("\n")}`)));
   });
 }
 
-/** Returns a client of the service at an address, which is closed at the end of the test. */
+/** Returns a client of the service at an address. The end of the test closes it. */
 export function connect(t, address) {
   const client = new FaceRecognitionService(address, grpc.credentials.createInsecure());
   t.after(() => client.close());
   return client;
 }
 
-/** Returns the error of a call that is expected to fail, in plain values. */
-export async function errorOf(calling) {
-  const error = await calling.then(
+/** Returns the error of a call that must fail, as plain values. */
+export async function errorOf(promise) {
+  const error = await promise.then(
     (response) => assert.fail(`the call succeeded: ${JSON.stringify(response)}`),
     (error) => error,
   );

@@ -1,10 +1,10 @@
-// Answers and errors as grpc-js receives them.
+// Responses and errors as grpc-js receives them.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { call } from "../client.js";
-import { connect, errorOf, refusal, repeated, serve } from "./service.js";
+import { connect, errorOf, apiError, retryOptions, serve } from "./service.js";
 
 const NO_HINTS = { retryMs: undefined, pushbackMs: undefined, retryAfterS: undefined };
 
@@ -27,21 +27,21 @@ test("a group is described", async (t) => {
 test("the groups of a person are listed", async (t) => {
   const client = connect(t, await serve(t));
 
-  const answer = await call(client, "getPersonGroupInfo", { personId: "1001" });
+  const response = await call(client, "getPersonGroupInfo", { personId: "1001" });
 
-  assert.equal(answer.groupNum, 1);
-  assert.equal(answer.faceModelVersion, "3.0");
+  assert.equal(response.groupNum, 1);
+  assert.equal(response.faceModelVersion, "3.0");
   assert.deepEqual(
-    answer.personGroupInfos.map(({ groupId }) => groupId),
+    response.personGroupInfos.map(({ groupId }) => groupId),
     ["TencentShenZhenEmployee"],
   );
 });
 
-test("what does not exist is not found, by upstream's name for it or by ours", async (t) => {
+test("unknown groups and persons are NOT_FOUND", async (t) => {
   const client = connect(t, await serve(t));
 
   const group = await errorOf(call(client, "getGroupInfo", { groupId: "zzz" }));
-  const person = await errorOf(call(client, "getPersonGroupInfo", { personId: "nobody" }));
+  const person = await errorOf(call(client, "getPersonGroupInfo", { personId: "unknown" }));
 
   assert.deepEqual(group, {
     status: "NOT_FOUND",
@@ -55,10 +55,10 @@ test("what does not exist is not found, by upstream's name for it or by ours", a
   });
 });
 
-test("a call that may be tried again says when, in all three forms", async (t) => {
-  const client = connect(t, await serve(t, { fixtures: refusal("RequestLimitExceeded") }));
+test("a retriable error carries the delay in all three forms", async (t) => {
+  const client = connect(t, await serve(t, { fixtures: apiError("RequestLimitExceeded") }));
 
-  const error = await errorOf(call(client, "getGroupInfo", { groupId: "aaa" }, repeated()));
+  const error = await errorOf(call(client, "getGroupInfo", { groupId: "aaa" }, retryOptions()));
 
   assert.deepEqual(error, {
     status: "RESOURCE_EXHAUSTED",
@@ -69,10 +69,10 @@ test("a call that may be tried again says when, in all three forms", async (t) =
   });
 });
 
-test("a call that it does not help to try again says so", async (t) => {
-  const client = connect(t, await serve(t, { fixtures: refusal("InternalError") }));
+test("a non-retriable error carries a negative pushback", async (t) => {
+  const client = connect(t, await serve(t, { fixtures: apiError("InternalError") }));
 
-  const error = await errorOf(call(client, "getGroupInfo", { groupId: "aaa" }, repeated()));
+  const error = await errorOf(call(client, "getGroupInfo", { groupId: "aaa" }, retryOptions()));
 
   assert.deepEqual(error, {
     status: "INTERNAL",

@@ -1,4 +1,4 @@
-"""What several contract tests start from."""
+"""Fixtures shared by the contract tests."""
 
 import os
 from contextlib import ExitStack
@@ -8,7 +8,7 @@ import pytest
 import program
 from service import service as run_service
 
-# Everything here is on this machine, and both grpcio and the vendor's SDK would ask a proxy for it.
+# All servers are local; without this, grpcio and the vendor's SDK would use the proxy of the environment.
 for name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy"):
     os.environ.pop(name, None)
     os.environ.pop(name.upper(), None)
@@ -23,7 +23,7 @@ def pytest_sessionstart():
 
 @pytest.fixture(scope="module")
 def service():
-    """A service whose upstream is an emulator that knows the examples of the documentation."""
+    """A service whose upstream is an emulator with the default fixtures."""
     with run_service("--emulate") as client:
         yield client
 
@@ -38,13 +38,13 @@ def scripted_service(fixtures_file, started):
 
 @pytest.fixture
 def scripted_emulator(fixtures_file, started):
-    """Starts an emulator with the given fixtures, and returns its address."""
+    """Starts an emulator with the given fixtures and returns its address."""
     return lambda fixtures: started(program.emulating("--fixtures", fixtures_file(fixtures)))
 
 
 @pytest.fixture
 def fixtures_file(tmp_path):
-    """Writes fixtures to a file, and returns its path."""
+    """Writes fixtures to a file and returns its path."""
 
     def write(fixtures):
         file = tmp_path / "fixtures.toml"
@@ -56,6 +56,6 @@ def fixtures_file(tmp_path):
 
 @pytest.fixture
 def started():
-    """Enters contexts that are left when the test ends."""
+    """Enters context managers that exit when the test ends."""
     with ExitStack() as stack:
         yield stack.enter_context

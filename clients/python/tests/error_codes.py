@@ -1,4 +1,4 @@
-"""What a caller is promised of each upstream error code, from the table of the documents."""
+"""The status and details of each Tencent Cloud error code, from tests/data/error_codes.csv."""
 
 import csv
 import re
@@ -28,18 +28,18 @@ class ErrorCode:
     field: str
 
     def status(self, operation):
-        """Returns the status with which the code reaches a caller of an operation."""
+        """Returns the gRPC status of the code for an operation."""
         if self.code == "ResponseSizeLimitExceeded" and "limit" not in OPERATIONS[operation]:
             return "INTERNAL"
         return self.grpc_status
 
     @property
     def reason(self):
-        """The code in UPPER_SNAKE: a run of capitals is one word."""
+        """The code in UPPER_SNAKE_CASE. A run of capitals is one word."""
         return "_".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+", self.code)).upper()
 
     def bad_field(self, operation):
-        """Returns the field that is at fault, if the operation's request has it."""
+        """Returns the invalid field, if the operation's request has it."""
         if self.kind not in ("bad_field", "out_of_range"):
             return None
         if self.field.startswith("("):
@@ -47,28 +47,28 @@ class ErrorCode:
         return self.field if self.field in OPERATIONS[operation] else None
 
     def resource(self, operation, id):
-        """Returns the type of what does not exist, and its name if the caller gave it."""
+        """Returns the type of the missing resource, and its name if the request has it."""
         if self.kind != "not_found" or not self.field:
             return None
         return RESOURCE_TYPES[self.field], id if self.field in OPERATIONS[operation] else ""
 
     @property
     def precondition(self):
-        """The type of the precondition that does not hold."""
+        """The type of the violated precondition."""
         return PRECONDITIONS.get(self.kind)
 
     @property
     def is_quota(self):
-        """Whether a quota is exceeded, be it for now or for good."""
+        """Whether the code reports an exceeded quota or rate."""
         return self.kind in ("quota", "throttled")
 
     @property
     def has_help(self):
-        """Whether a link leads on."""
+        """Whether the error has a help link."""
         return self.kind == "account"
 
     def hints(self, operation):
-        """Returns what is said about trying again."""
+        """Returns the expected retry hints."""
         if self.is_retried:
             is_billing_lookup = self.code.startswith("ResourceUnavailable.")
             return Hints.after(BILLING_LOOKUP_MS if is_billing_lookup else DELAYS_MS[self.kind])
@@ -94,14 +94,14 @@ LISTED = _read()
 _ROWS = {row.code: row for row in LISTED}
 
 UNLISTED = [
-    replace(_ROWS["InvalidParameterValue"], code="InvalidParameterValue.Unheard"),
-    replace(_ROWS["RequestLimitExceeded"], code="RequestLimitExceeded.Unheard"),
-    replace(_ROWS["ResourceNotFound"], code="ResourceNotFound.Unheard"),
+    replace(_ROWS["InvalidParameterValue"], code="InvalidParameterValue.Unlisted"),
+    replace(_ROWS["RequestLimitExceeded"], code="RequestLimitExceeded.Unlisted"),
+    replace(_ROWS["ResourceNotFound"], code="ResourceNotFound.Unlisted"),
     ErrorCode("AuthFailure", "INTERNAL", "credentials", False, ""),
-    ErrorCode("AuthFailure.Unheard", "INTERNAL", "credentials", False, ""),
-    ErrorCode("ResourcesSoldOut.Unheard", "FAILED_PRECONDITION", "account", False, ""),
-    ErrorCode("Unheard.OfClass", "UNKNOWN", "unknown", False, ""),
+    ErrorCode("AuthFailure.Unlisted", "INTERNAL", "credentials", False, ""),
+    ErrorCode("ResourcesSoldOut.Unlisted", "FAILED_PRECONDITION", "account", False, ""),
+    ErrorCode("Unlisted.OfClass", "UNKNOWN", "unknown", False, ""),
 ]
-"""Codes without a row of their own, which mean what their class means."""
+"""Codes without a row, which have the meaning of their class."""
 
 ONE_OF_EACH_CLASS = list({row.kind: row for row in reversed(LISTED)}.values())

@@ -1,4 +1,4 @@
-"""What the emulator is told to know and to do, as its fixtures write it."""
+"""Fixtures of the emulator, in TOML."""
 
 import json
 
@@ -11,20 +11,20 @@ face_model_version = "3.0"
     for number in range(25)
 )
 
-SILENCE = "[[faults]]\nhold = true\ntimes = 1000\n"
+NO_RESPONSE = "[[faults]]\nhold = true\ntimes = 1000\n"
 
 
 def group(group_id):
-    """Returns a group."""
+    """Returns a group with this id."""
     return f'[[groups]]\ngroup_id = "{group_id}"\ngroup_name = "a"\ncreation_timestamp = 0\n'
 
 
-def refusal(code, message, operation=None, times=1):
-    """Returns a fault: some calls of an operation, or of any, are refused with a code."""
+def api_error(code, message, operation=None, times=1):
+    """Returns a fault: the next requests, of one operation or of all, fail with an error code."""
     message = json.dumps(message, ensure_ascii=False)
     lines = [
         "[[faults]]",
-        f'refuse = {{ code = "{code}", message = {message} }}',
+        f'api_error = {{ code = "{code}", message = {message} }}',
         f"times = {times}",
     ]
     if operation:

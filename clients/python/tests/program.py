@@ -1,4 +1,4 @@
-"""Runs the `iai-facade` program, and follows its log."""
+"""Runs the `iai-facade` program and reads its log."""
 
 import json
 import os
@@ -9,13 +9,13 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-PATIENCE = 30
-"""How many seconds anything may take before a test gives up on it."""
+TIMEOUT = 30
+"""Timeout of every wait, in seconds."""
 
 REPOSITORY = Path(__file__).parents[3]
 
-# How the mechanisms that act on later calls, or delay the end, are kept out of single-call tests.
-QUIET = {
+# Disables what would affect later calls or delay the shutdown in tests of single calls.
+ENVIRONMENT = {
     "IAI_FACADE_ADAPTIVE_RATE": "off",
     "IAI_FACADE_UNREADY_DELAY": "0s",
 }
@@ -25,7 +25,7 @@ FREE_PORTS = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
 
 
 def path():
-    """Returns where the program is."""
+    """Returns the path of the program."""
     built = REPOSITORY / "target/debug/iai-facade"
     program = Path(os.environ.get("IAI_FACADE_BIN", built)).absolute()
     if not program.is_file():
@@ -36,34 +36,34 @@ def path():
 
 
 def version():
-    """Returns the version that the program says it has."""
-    output = subprocess.check_output([path(), "--version"], text=True, timeout=PATIENCE)
+    """Returns the version that the program prints."""
+    output = subprocess.check_output([path(), "--version"], text=True, timeout=TIMEOUT)
     return output.split()[1]
 
 
 @contextmanager
 def serving(*flags, environment=None):
-    """Runs `serve` on free ports, and yields the address for gRPC."""
+    """Runs `serve` on free ports and yields the address of its gRPC listener."""
     with running("serve", *FREE_PORTS, *flags, environment=environment) as log:
         yield log.wait_for("listening")["grpc.address"]
 
 
 @contextmanager
 def emulating(*flags):
-    """Runs `emulate` on a free port, and yields its address."""
+    """Runs `emulate` on a free port and yields its address."""
     with running("emulate", "--listen", "127.0.0.1:0", *flags) as log:
         yield log.wait_for("emulating")["address"]
 
 
 @contextmanager
 def running(*arguments, environment=None):
-    """Runs the program in no other environment than the given, and yields its log.
+    """Runs the program with only the given environment variables and yields its log.
 
-    At the end the program is asked to stop, and must do so without complaint.
+    On exit it sends SIGTERM, and the program must exit with code 0.
     """
     process = subprocess.Popen(
         [path(), *arguments, "--log-format", "json"],
-        env=QUIET | (environment or {}),
+        env=ENVIRONMENT | (environment or {}),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -77,12 +77,12 @@ def running(*arguments, environment=None):
 
 
 class Log:
-    """The log of a running program, and its process."""
+    """The log and the process of a running program."""
 
     def __init__(self, process):
         self._process = process
         self._lines = queue.SimpleQueue()
-        # Reads on to the end, so that the program never waits for room in the pipe.
+        # Keeps reading until the end, so that the program never blocks on a full pipe.
         threading.Thread(target=self._read, args=[process.stderr], daemon=True).start()
 
     @property
@@ -91,18 +91,18 @@ class Log:
         return self._process.pid
 
     def stop(self):
-        """Asks the program to stop, if it has not, and waits until it has ended well."""
+        """Sends SIGTERM and waits until the program exits with code 0."""
         self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(PATIENCE) == 0
+        assert self._process.wait(TIMEOUT) == 0
 
     def wait_for(self, message):
         """Returns the first line with this message, as a dictionary."""
         seen = []
-        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+        while (line := self._lines.get(timeout=TIMEOUT)) is not None:
             seen.append(line)
             if line.startswith("{") and json.loads(line)["message"] == message:
                 return json.loads(line)
-        raise AssertionError(f"the program ended without saying {message!r}:\n{''.join(seen)}")
+        raise AssertionError(f"the program exited without logging {message!r}:\n{''.join(seen)}")
 
     def _read(self, lines):
         with lines:

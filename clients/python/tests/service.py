@@ -1,4 +1,4 @@
-"""A client of a running service, and its errors in plain values."""
+"""Client of a running service, with errors as plain values."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,26 +9,26 @@ from grpc_status import rpc_status
 
 from iaifacade.v1 import face_recognition_service_pb2 as messages
 from iaifacade.v1.face_recognition_service_pb2_grpc import FaceRecognitionServiceStub
-from program import PATIENCE, serving
+from program import TIMEOUT, serving
 
 OPERATIONS = {
     "GetGroupInfo": ("group_id",),
     "GetPersonGroupInfo": ("person_id", "offset", "limit"),
 }
-"""The operations, and the fields of their requests, the required id first."""
+"""The operations and the fields of their requests, the required id first."""
 
-REPEATED = ("x-envoy-attempt-count", "2")
-"""Marks a call as a repetition, as a mesh does. The service then makes one attempt upstream."""
+RETRY = ("x-envoy-attempt-count", "2")
+"""Marks a call as a retry, as Envoy does. The service makes one upstream attempt for it."""
 
 
 def with_id(operation, id):
-    """Returns the fields of a request that holds the required id alone."""
+    """Returns the fields of a request with only the required id."""
     return {OPERATIONS[operation][0]: id}
 
 
 @contextmanager
 def service(*flags, environment=None):
-    """Runs `serve`, and yields a client of it."""
+    """Runs `serve` and yields a client of it."""
     with (
         serving(*flags, environment=environment) as address,
         grpc.insecure_channel(address) as channel,
@@ -44,45 +44,45 @@ class Service:
         self.channel = channel
         self._stub = FaceRecognitionServiceStub(channel)
 
-    def call(self, operation, *, timeout=PATIENCE, metadata=(), compression=None, **fields):
+    def call(self, operation, *, timeout=TIMEOUT, metadata=(), compression=None, **fields):
         """Calls an operation with the fields of its request."""
         method = getattr(self._stub, operation)
         request = getattr(messages, f"{operation}Request")(**fields)
         response, call = method.with_call(
             request, timeout=timeout, metadata=metadata, compression=compression
         )
-        return Answer(response, dict(call.initial_metadata()))
+        return Response(response, dict(call.initial_metadata()))
 
-    def start(self, operation, *, timeout=PATIENCE, **fields):
-        """Starts a call of an operation, and returns it without waiting for its end."""
+    def start(self, operation, *, timeout=TIMEOUT, **fields):
+        """Starts a call of an operation and returns its future."""
         request = getattr(messages, f"{operation}Request")(**fields)
         return getattr(self._stub, operation).future(request, timeout=timeout)
 
     def error(self, operation, **arguments):
-        """Calls an operation that is expected to fail."""
+        """Calls an operation that must fail and returns the error."""
         return error_of(lambda: self.call(operation, **arguments))
 
 
 def error_of(call):
-    """Returns the error that a call ends with."""
+    """Returns the error of a call that must fail."""
     try:
-        answer = call()
+        response = call()
     except grpc.RpcError as error:
         return Error.of(error)
-    raise AssertionError(f"the call succeeded: {answer}")
+    raise AssertionError(f"the call succeeded: {response}")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A response, and what came before it."""
+class Response:
+    """A response message and its initial metadata."""
 
-    response: object
+    message: object
     metadata: dict
 
 
 @dataclass(frozen=True)
 class Error:
-    """An error as its caller receives it, with its details by their types."""
+    """An error as the client receives it, with its details keyed by type."""
 
     status: str
     message: str
@@ -91,31 +91,31 @@ class Error:
 
     @classmethod
     def of(cls, error):
-        """Reads an error of grpcio's."""
+        """Creates an error from that of grpcio."""
         metadata = dict(error.trailing_metadata())
         status = rpc_status.from_call(error)
         details = {}
         for packed in status.details if status else []:
             name = packed.TypeName().removeprefix("google.rpc.")
-            assert name not in details, f"there are two of {name}"
+            assert name not in details, f"{name} occurs twice"
             details[name] = getattr(error_details_pb2, name)()
             assert packed.Unpack(details[name])
         return cls(error.code().name, error.details(), details, metadata)
 
     @property
     def encoded_details(self):
-        """The bytes of the status with its details."""
+        """The encoded `google.rpc.Status`."""
         return self.metadata["grpc-status-details-bin"]
 
     @property
     def reason(self):
-        """The domain and the reason, if the error says them."""
+        """The domain and reason, if the error has them."""
         info = self.details.get("ErrorInfo")
         return (info.domain, info.reason) if info else None
 
     @property
     def hints(self):
-        """What is said about trying again, in all three forms."""
+        """The retry hints, in all three forms."""
         info = self.details.get("RetryInfo")
         return Hints(
             retry_info_ms=info.retry_delay.ToMilliseconds() if info else None,
@@ -126,7 +126,7 @@ class Error:
 
 @dataclass(frozen=True)
 class Hints:
-    """What is said about trying again; metadata as it is received, in text."""
+    """The retry hints of an error; metadata as received, in text."""
 
     retry_info_ms: int | None = None
     pushback_ms: str | None = None
@@ -134,7 +134,7 @@ class Hints:
 
     @classmethod
     def after(cls, milliseconds):
-        """The hints that say to try again after a time."""
+        """Returns the hints of an error that may be retried after a delay."""
         return cls(milliseconds, str(milliseconds), str(-(-milliseconds // 1000)))
 
 

@@ -1,18 +1,18 @@
-"""Whose deadline a call misses, and what it is then told."""
+"""Deadlines: the error depends on which deadline expired, the client's or the service's."""
 
 import time
 
 import pytest
 
-from fixtures import SILENCE
+from fixtures import NO_RESPONSE
 from service import NO_HINTS, OPERATIONS, Hints, error_of, with_id
 
 
-def test_a_caller_learns_from_the_service_that_its_deadline_passed(scripted_service):
-    service = scripted_service(SILENCE)
+def test_the_service_reports_an_expired_client_deadline(scripted_service):
+    service = scripted_service(NO_RESPONSE)
 
-    # The service answers 2 % early. Of a shorter time that is too little for a busy machine: its
-    # caller's own clock runs out first, and the error that grpcio then makes has no details.
+    # The service responds 2 % before the deadline. With a shorter deadline, on a busy machine, the
+    # client's timer could expire first, and the error that grpcio then creates has no details.
     error = service.error("GetGroupInfo", timeout=2, group_id="aaa")
 
     assert error.status == "DEADLINE_EXCEEDED"
@@ -22,11 +22,11 @@ def test_a_caller_learns_from_the_service_that_its_deadline_passed(scripted_serv
     assert error.hints == NO_HINTS
 
 
-def test_of_a_hundred_callers_nearly_all_learn_it_from_the_service(scripted_service):
-    service = scripted_service(SILENCE)
+def test_the_service_responds_before_clients_time_out(scripted_service):
+    service = scripted_service(NO_RESPONSE)
 
-    # The service answers at most 100 ms early, which it does of 5 s and more. One call after
-    # another, since a burst that begins and ends in one moment would measure the machine.
+    # The service responds at most 100 ms before a deadline of 5 s or more. The calls start one after
+    # another, because a burst would measure the speed of the machine.
     calls = []
     for _ in range(100):
         calls.append(service.start("GetGroupInfo", timeout=5, group_id="aaa"))
@@ -34,14 +34,14 @@ def test_of_a_hundred_callers_nearly_all_learn_it_from_the_service(scripted_serv
     errors = [error_of(call.result) for call in calls]
 
     assert {error.status for error in errors} == {"DEADLINE_EXCEEDED"}
-    # An error that grpcio makes by itself has no details.
+    # Errors that grpcio creates itself have no details.
     ours = [error for error in errors if error.reason == ("iaifacade.v1", "DEADLINE_EXCEEDED")]
     print(f"{len(ours)} of {len(errors)} come from the service")
     assert len(ours) >= 95
 
 
-def test_a_caller_with_50_ms_does_not_wait_for_longer(scripted_service):
-    service = scripted_service(SILENCE)
+def test_a_call_with_a_50_ms_deadline_does_not_take_longer(scripted_service):
+    service = scripted_service(NO_RESPONSE)
 
     began = time.monotonic()
     error = service.error("GetGroupInfo", timeout=0.05, group_id="aaa")
@@ -51,8 +51,8 @@ def test_a_caller_with_50_ms_does_not_wait_for_longer(scripted_service):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_call_that_the_service_gives_up_may_be_tried_again(scripted_service, operation):
-    service = scripted_service(SILENCE, "--max-call-time", "300ms")
+def test_a_call_that_exceeds_max_call_time_may_be_retried(scripted_service, operation):
+    service = scripted_service(NO_RESPONSE, "--max-call-time", "300ms")
 
     error = service.error(operation, **with_id(operation, "aaa"))
 

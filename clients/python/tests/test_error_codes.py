@@ -1,4 +1,4 @@
-"""Each upstream error code, on each operation, against the table of the documents."""
+"""Each Tencent Cloud error code on each operation, compared with tests/data/error_codes.csv."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, Help, PreconditionFailure, QuotaFailure
 
 from error_codes import LISTED, UNLISTED
-from fixtures import refusal
-from service import OPERATIONS, REPEATED, Hints, with_id
+from fixtures import api_error
+from service import OPERATIONS, RETRY, Hints, with_id
 from service import service as run_service
 
-WORDS = "Upstream said so."
+UPSTREAM_TEXT = "Upstream said so."
 
-# Longer than anything that upstream is known to say, in letters that take three bytes each.
-MESSAGE = WORDS + "\u4eba" * 1000
+# Longer than all known upstream messages, in characters of three bytes.
+MESSAGE = UPSTREAM_TEXT + "\u4eba" * 1000
 
 ID = "x" * 64
 
@@ -21,7 +21,7 @@ CASES = [(operation, row) for row in LISTED + UNLISTED for operation in OPERATIO
 
 NAMES = [f"{operation}-{row.code}" for operation, row in CASES]
 
-PROMISED = {
+DETAIL_TYPES = {
     "BadRequest",
     "ErrorInfo",
     "Help",
@@ -32,13 +32,13 @@ PROMISED = {
     "RetryInfo",
 }
 
-HELPFUL = {"account", "bad_field", "bad_request", "conflict", "not_found", "out_of_range", "quota"}
-"""The classes about which a caller can do something when told what upstream said."""
+ACTIONABLE = {"account", "bad_field", "bad_request", "conflict", "not_found", "out_of_range", "quota"}
+"""The classes whose upstream message helps the caller to correct the request."""
 
 
 @dataclass(frozen=True)
-class Described:
-    """Everything in an error that its code decides."""
+class Properties:
+    """The properties of an error that depend on its code."""
 
     status: str
     domain: str
@@ -54,7 +54,7 @@ class Described:
 
     @classmethod
     def received(cls, error):
-        """Reads it from an error."""
+        """Returns the properties of an error."""
         info = error.details["ErrorInfo"]
         request_info = error.details["RequestInfo"]
         bad_request = error.details.get("BadRequest", BadRequest())
@@ -63,7 +63,7 @@ class Described:
         quota = error.details.get("QuotaFailure", QuotaFailure())
         links = error.details.get("Help", Help())
         assert all(detail.ByteSize() for detail in error.details.values()), "a detail is empty"
-        assert error.details.keys() <= PROMISED
+        assert error.details.keys() <= DETAIL_TYPES
         return cls(
             status=error.status,
             domain=info.domain,
@@ -83,8 +83,8 @@ class Described:
         )
 
     @classmethod
-    def promised(cls, operation, row, request_id):
-        """Reads it from the table."""
+    def expected(cls, operation, row, request_id):
+        """Returns the properties that the table defines."""
         bad_field = row.bad_field(operation)
         return cls(
             status=row.status(operation),
@@ -103,13 +103,13 @@ class Described:
 
 @pytest.fixture(scope="module")
 def errors(tmp_path_factory):
-    """The error of each case, from one service, whose upstream refuses one call after another."""
+    """The error of each case, from one service whose upstream fails each request with the next code."""
     script = tmp_path_factory.mktemp("script") / "fixtures.toml"
-    script.write_text("".join(refusal(row.code, MESSAGE, operation) for operation, row in CASES))
+    script.write_text("".join(api_error(row.code, MESSAGE, operation) for operation, row in CASES))
     with run_service("--emulate", "--fixtures", str(script)) as service:
         return {
             (operation, row.code): service.error(
-                operation, metadata=[REPEATED], **with_id(operation, ID)
+                operation, metadata=[RETRY], **with_id(operation, ID)
             )
             for operation, row in CASES
         }
@@ -120,18 +120,18 @@ def test_the_table_has_131_codes():
 
 
 @pytest.mark.parametrize(("operation", "row"), CASES, ids=NAMES)
-def test_a_code_reaches_callers_as_the_table_says(errors, operation, row):
+def test_a_code_has_the_properties_of_the_table(errors, operation, row):
     error = errors[operation, row.code]
 
-    received = Described.received(error)
+    received = Properties.received(error)
 
     request_id = error.metadata["x-tc-request-id"]
     assert request_id
-    assert received == Described.promised(operation, row, request_id)
+    assert received == Properties.expected(operation, row, request_id)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_refusal_by_policy_names_the_permission_that_is_missing(errors, operation):
+def test_a_policy_error_names_the_missing_permission(errors, operation):
     for row in LISTED:
         if row.kind == "policy":
             [violation] = errors[operation, row.code].details["PreconditionFailure"].violations
@@ -139,7 +139,7 @@ def test_a_refusal_by_policy_names_the_permission_that_is_missing(errors, operat
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_refusal_for_the_state_of_the_account_links_to_a_page(errors, operation):
+def test_an_account_error_has_a_help_link(errors, operation):
     for row in LISTED:
         if row.has_help:
             [link] = errors[operation, row.code].details["Help"].links
@@ -148,17 +148,17 @@ def test_a_refusal_for_the_state_of_the_account_links_to_a_page(errors, operatio
 
 
 @pytest.mark.parametrize(("operation", "row"), CASES, ids=NAMES)
-def test_upstreams_words_reach_callers_who_can_act_on_them_and_no_others(errors, operation, row):
+def test_upstream_messages_reach_callers_only_if_actionable(errors, operation, row):
     error = errors[operation, row.code]
 
     if row.status(operation) in ("INTERNAL", "UNKNOWN"):
-        assert WORDS not in error.message
-        assert WORDS.encode() not in error.encoded_details
-    elif row.kind in HELPFUL:
-        assert WORDS in error.message
+        assert UPSTREAM_TEXT not in error.message
+        assert UPSTREAM_TEXT.encode() not in error.encoded_details
+    elif row.kind in ACTIONABLE:
+        assert UPSTREAM_TEXT in error.message
 
 
-def test_details_never_take_more_than_2_kib(errors):
+def test_encoded_details_stay_within_2_kib(errors):
     sizes = {case: len(error.encoded_details) for case, error in errors.items()}
 
     assert {case: size for case, size in sizes.items() if size > 2048} == {}

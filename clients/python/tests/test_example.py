@@ -1,18 +1,18 @@
-"""The example of a client, run as its readers run it."""
+"""The example client, run from the command line."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from fixtures import refusal
-from program import PATIENCE
+from fixtures import api_error
+from program import TIMEOUT
 
 EXAMPLE = Path(__file__).parents[1] / "example.py"
 
 
 def run_example(*arguments):
     command = [sys.executable, EXAMPLE, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
 
 
 def test_the_example_prints_the_groups_of_a_person(service):
@@ -28,7 +28,7 @@ def test_the_example_prints_the_groups_of_a_person(service):
 
 
 def test_the_example_explains_why_a_call_failed(service):
-    run = run_example(service.address, "nobody")
+    run = run_example(service.address, "unknown")
 
     assert run.returncode == 1
     assert run.stderr.splitlines() == [
@@ -37,8 +37,8 @@ def test_the_example_explains_why_a_call_failed(service):
     ]
 
 
-def test_the_example_tells_when_to_try_again(scripted_service):
-    service = scripted_service(refusal("RequestLimitExceeded", "Too fast.", times=9))
+def test_the_example_prints_the_retry_delay(scripted_service):
+    service = scripted_service(api_error("RequestLimitExceeded", "Too fast.", times=9))
 
     run = run_example(service.address, "1001")
 

@@ -1,4 +1,4 @@
-"""`serve` before another upstream: what it sends, and that the vendor's SDK would sign it so."""
+"""`serve` in front of an independent upstream that verifies signatures with the vendor's SDK."""
 
 import json
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from upstream import REQUEST_ID, credential, upstream
 
 
 @contextmanager
-def served(accepted, *flags, environment=None):
-    """Runs an upstream that accepts one credential, and `serve` in front of it."""
+def serving(accepted, *flags, environment=None):
+    """Runs an upstream that accepts one credential and `serve` in front of it."""
     with (
         upstream(accepted) as server,
         service("--endpoint", server.url, *flags, environment=environment) as client,
@@ -21,7 +21,7 @@ def served(accepted, *flags, environment=None):
 
 
 def in_environment(credential):
-    """Returns the variables that hold a credential."""
+    """Returns the environment variables with a credential."""
     variables = {
         "TENCENTCLOUD_SECRET_ID": credential.secret_id,
         "TENCENTCLOUD_SECRET_KEY": credential.secret_key,
@@ -30,7 +30,7 @@ def in_environment(credential):
 
 
 def in_files(credential, directory):
-    """Writes a credential to files, and returns the flags that name them."""
+    """Writes a credential to files and returns the flags that name them."""
     flags = []
     for name in ("secret_id", "secret_key", "token"):
         if part := getattr(credential, name):
@@ -42,17 +42,17 @@ def in_files(credential, directory):
 
 @pytest.fixture(params=[None, "made-up-token"], ids=["permanent", "temporary"])
 def account(request):
-    """A credential, with a token and without."""
+    """A permanent and a temporary credential."""
     return credential(request.param)
 
 
-def test_calls_are_signed_with_the_credential_in_the_environment(account):
-    with served(account, environment=in_environment(account)) as (client, _):
+def test_requests_are_signed_with_the_environment_credential(account):
+    with serving(account, environment=in_environment(account)) as (client, _):
         assert_that_both_operations_work(client)
 
 
-def test_calls_are_signed_with_the_credential_in_files(account, tmp_path):
-    with served(account, *in_files(account, tmp_path)) as (client, _):
+def test_requests_are_signed_with_the_credential_in_files(account, tmp_path):
+    with serving(account, *in_files(account, tmp_path)) as (client, _):
         assert_that_both_operations_work(client)
 
 
@@ -60,20 +60,20 @@ def assert_that_both_operations_work(client):
     group = client.call("GetGroupInfo", group_id="aaa")
     groups = client.call("GetPersonGroupInfo", person_id="1001", offset=0, limit=1)
 
-    assert group.response.creation_timestamp.ToMilliseconds() == 1559530931613
-    assert groups.response.group_num == 1
-    [membership] = groups.response.person_group_infos
+    assert group.message.creation_timestamp.ToMilliseconds() == 1559530931613
+    assert groups.message.group_num == 1
+    [membership] = groups.message.person_group_infos
     assert membership.person_ex_descriptions == ["Cloud", "Faces"]
-    for answer in (group, groups):
-        assert answer.response.request_id == REQUEST_ID
-        assert answer.metadata["x-tc-request-id"] == REQUEST_ID
+    for response in (group, groups):
+        assert response.message.request_id == REQUEST_ID
+        assert response.metadata["x-tc-request-id"] == REQUEST_ID
 
 
-def test_a_key_that_upstream_does_not_know_is_a_fault_of_the_service():
-    mistaken = credential()
-    mistaken.secret_key = "another-key"
+def test_a_rejected_credential_is_an_internal_error():
+    wrong = credential()
+    wrong.secret_key = "another-key"
 
-    with served(credential(), environment=in_environment(mistaken)) as (client, _):
+    with serving(credential(), environment=in_environment(wrong)) as (client, _):
         error = client.error("GetGroupInfo", group_id="aaa")
 
     assert error.status == "INTERNAL"
@@ -82,31 +82,31 @@ def test_a_key_that_upstream_does_not_know_is_a_fault_of_the_service():
     assert error.hints == NEVER
 
 
-def test_a_call_carries_the_documented_headers_and_no_others(account):
-    with served(account, environment=in_environment(account)) as (client, server):
+def test_a_request_has_exactly_the_documented_headers(account):
+    with serving(account, environment=in_environment(account)) as (client, server):
         client.call("GetGroupInfo", group_id="aaa")
 
-    [call] = server.calls
-    assert (call.method, call.path) == ("POST", "/")
-    assert call.headers["Host"] == server.url.removeprefix("http://")
-    assert call.headers["Content-Type"] == "application/json"
-    assert headers_of_the_api(call, "Timestamp", "Token") == {
+    [request] = server.requests
+    assert (request.method, request.path) == ("POST", "/")
+    assert request.headers["Host"] == server.url.removeprefix("http://")
+    assert request.headers["Content-Type"] == "application/json"
+    assert headers_of_the_api(request, "Timestamp", "Token") == {
         "action": "GetGroupInfo",
         "language": "en-US",
         "requestclient": f"iai-facade_{program.version()}",
         "version": "2020-03-03",
     }
-    assert call.headers["X-TC-Token"] == account.token
+    assert request.headers["X-TC-Token"] == account.token
 
 
-def test_region_and_language_are_sent_as_they_are_set():
+def test_region_and_language_are_sent_as_configured():
     flags = ["--region", "ap-singapore", "--language", "zh-CN"]
-    with served(credential(), *flags, environment=in_environment(credential())) as (client, server):
+    with serving(credential(), *flags, environment=in_environment(credential())) as (client, server):
         client.call("GetGroupInfo", group_id="aaa")
 
-    [call] = server.calls
-    assert call.headers["X-TC-Region"] == "ap-singapore"
-    assert call.headers["X-TC-Language"] == "zh-CN"
+    [request] = server.requests
+    assert request.headers["X-TC-Region"] == "ap-singapore"
+    assert request.headers["X-TC-Language"] == "zh-CN"
 
 
 @pytest.mark.parametrize(
@@ -121,20 +121,20 @@ def test_region_and_language_are_sent_as_they_are_set():
         ),
     ],
 )
-def test_the_parameters_are_sent_as_json(operation, fields, parameters):
-    with served(credential(), environment=in_environment(credential())) as (client, server):
+def test_parameters_are_sent_as_json(operation, fields, parameters):
+    with serving(credential(), environment=in_environment(credential())) as (client, server):
         client.call(operation, **fields)
 
-    [call] = server.calls
-    assert call.headers["X-TC-Action"] == operation
-    assert json.loads(call.body) == parameters
+    [request] = server.requests
+    assert request.headers["X-TC-Action"] == operation
+    assert json.loads(request.body) == parameters
 
 
-def headers_of_the_api(call, *others):
-    """Returns the headers that begin with X-TC, without those in `others`."""
+def headers_of_the_api(request, *others):
+    """Returns the headers that start with X-TC, except those in `others`."""
     headers = {
         name.lower().removeprefix("x-tc-"): value
-        for name, value in call.headers.items()
+        for name, value in request.headers.items()
         if name.lower().startswith("x-tc-")
     }
     return {name: value for name, value in headers.items() if name.title() not in others}

@@ -1,4 +1,4 @@
-"""The service, as a client that knows only the protocol meets it."""
+"""Responses and errors of the service, as a client with generated stubs receives them."""
 
 import uuid
 from datetime import UTC, datetime
@@ -9,17 +9,17 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fixtures import PERSON_IN_25_GROUPS, group
 from iaifacade.v1 import face_recognition_service_pb2 as messages
-from program import PATIENCE
-from service import NEVER, NO_HINTS, OPERATIONS, REPEATED, Error, Hints, error_of, with_id
+from program import TIMEOUT
+from service import NEVER, NO_HINTS, OPERATIONS, RETRY, Error, Hints, error_of, with_id
 
 NAME = "iaifacade.v1.FaceRecognitionService"
 
 
-# === Answers ===
+# === Responses ===
 
 
 def test_a_group_is_described(service):
-    described = service.call("GetGroupInfo", group_id="aaa").response
+    described = service.call("GetGroupInfo", group_id="aaa").message
 
     assert described.group_id == "aaa"
     assert described.group_name == "aaa"
@@ -32,7 +32,7 @@ def test_a_group_is_described(service):
 
 
 def test_the_groups_of_a_person_are_listed(service):
-    groups = service.call("GetPersonGroupInfo", person_id="2001").response
+    groups = service.call("GetPersonGroupInfo", person_id="2001").message
 
     assert groups.group_num == 1
     assert groups.face_model_version == "3.0"
@@ -56,35 +56,35 @@ def test_the_groups_of_a_person_are_listed(service):
         ({"offset": 25}, range(0)),
     ],
 )
-def test_groups_come_in_pages(scripted_service, page, numbers):
+def test_groups_are_returned_in_pages(scripted_service, page, numbers):
     service = scripted_service(PERSON_IN_25_GROUPS)
 
-    groups = service.call("GetPersonGroupInfo", person_id="alice", **page).response
+    groups = service.call("GetPersonGroupInfo", person_id="alice", **page).message
 
     assert groups.group_num == 25
     names = [membership.group_id for membership in groups.person_group_infos]
     assert names == [f"group-{number}" for number in numbers]
 
 
-def test_an_answer_names_the_call_upstream(service):
+def test_a_response_has_the_upstream_request_id(service):
     for operation, id in [("GetGroupInfo", "aaa"), ("GetPersonGroupInfo", "2001")]:
-        answer = service.call(operation, **with_id(operation, id))
+        response = service.call(operation, **with_id(operation, id))
 
-        assert uuid.UUID(answer.response.request_id)
-        assert answer.metadata["x-tc-request-id"] == answer.response.request_id
+        assert uuid.UUID(response.message.request_id)
+        assert response.metadata["x-tc-request-id"] == response.message.request_id
 
 
-def test_a_request_compressed_with_gzip_is_read(scripted_service):
-    # Only what becomes shorter is sent compressed.
+def test_a_gzip_compressed_request_is_accepted(scripted_service):
+    # grpcio compresses a message only if that makes it shorter.
     group_id = "a" * 64
     service = scripted_service(group(group_id))
 
-    answer = service.call("GetGroupInfo", compression=grpc.Compression.Gzip, group_id=group_id)
+    response = service.call("GetGroupInfo", compression=grpc.Compression.Gzip, group_id=group_id)
 
-    assert answer.response.group_id == group_id
+    assert response.message.group_id == group_id
 
 
-# === The caller's own mistakes ===
+# === Invalid requests ===
 
 
 def test_an_unknown_group_is_not_found(service):
@@ -101,17 +101,17 @@ def test_an_unknown_group_is_not_found(service):
 
 
 def test_an_unknown_person_is_not_found(service):
-    error = service.error("GetPersonGroupInfo", person_id="nobody")
+    error = service.error("GetPersonGroupInfo", person_id="unknown")
 
     assert error.status == "NOT_FOUND"
     assert error.reason == ("iaifacade.v1", "PERSON_NOT_FOUND")
     resource = error.details["ResourceInfo"]
-    assert (resource.resource_type, resource.resource_name) == ("iai.Person", "nobody")
+    assert (resource.resource_type, resource.resource_name) == ("iai.Person", "unknown")
     assert error.details["RequestInfo"].request_id == error.metadata["x-tc-request-id"]
     assert error.hints == NO_HINTS
 
 
-def test_a_page_that_begins_after_the_end_is_out_of_range(scripted_service):
+def test_an_offset_beyond_the_end_is_out_of_range(scripted_service):
     service = scripted_service(PERSON_IN_25_GROUPS)
 
     error = service.error("GetPersonGroupInfo", person_id="alice", offset=26)
@@ -131,7 +131,7 @@ def test_a_page_that_begins_after_the_end_is_out_of_range(scripted_service):
         ("GetPersonGroupInfo", {"offset": -1, "limit": -1}, ["person_id", "offset", "limit"]),
     ],
 )
-def test_all_malformed_fields_are_named_at_once(service, operation, request_fields, violated):
+def test_all_invalid_fields_are_reported_at_once(service, operation, request_fields, violated):
     error = service.error(operation, **request_fields)
 
     assert error.status == "INVALID_ARGUMENT"
@@ -150,19 +150,19 @@ def test_all_malformed_fields_are_named_at_once(service, operation, request_fiel
         (f"{NAME}/GetGroupInfo", b"\xff", "INVALID_ARGUMENT", "INVALID_REQUEST"),
         (f"{NAME}/GetGroupInfo", bytes(1 << 17), "RESOURCE_EXHAUSTED", "INVALID_REQUEST"),
     ],
-    ids=["unknown method", "unknown service", "unreadable message", "message too large"],
+    ids=["unknown method", "unknown service", "malformed message", "message too large"],
 )
-def test_what_is_no_call_is_refused_like_any_other(service, method, message, status, reason):
+def test_an_invalid_call_is_rejected_with_a_reason(service, method, message, status, reason):
     call = service.channel.unary_unary(f"/{method}")
 
-    error = error_of(lambda: call(message, timeout=PATIENCE))
+    error = error_of(lambda: call(message, timeout=TIMEOUT))
 
     assert error.status == status
     assert error.reason == ("iaifacade.v1", reason)
     assert error.hints == NO_HINTS
 
 
-def test_an_unknown_compression_is_refused_like_any_other_mistake(service):
+def test_an_unsupported_compression_is_rejected_with_a_reason(service):
     error = service.error("GetGroupInfo", compression=grpc.Compression.Deflate, group_id="a" * 64)
 
     assert error.status == "UNIMPLEMENTED"
@@ -170,27 +170,27 @@ def test_an_unknown_compression_is_refused_like_any_other_mistake(service):
     assert error.hints == NO_HINTS
 
 
-# === Faults on the other side of the service ===
+# === Upstream faults ===
 
 
-def test_a_wrong_clock_is_a_fault_of_the_service(scripted_service):
+def test_a_wrong_clock_is_an_internal_error(scripted_service):
     service = scripted_service('clock_offset = "1h"')
 
-    error = service.error("GetGroupInfo", group_id="aaa", metadata=[REPEATED])
+    error = service.error("GetGroupInfo", group_id="aaa", metadata=[RETRY])
 
     assert error.status == "INTERNAL"
     assert error.reason == ("iai.tencentcloudapi.com", "AUTH_FAILURE_SIGNATURE_EXPIRE")
     assert error.hints == NEVER
 
 
-def test_too_many_calls_are_refused_with_a_delay(scripted_service):
+def test_calls_over_the_rate_limit_are_rejected_with_a_delay(scripted_service):
     service = scripted_service("rate_limit = 1")
 
-    # Two calls may fall into two seconds; of three, two fall into one.
+    # Two calls may fall into different seconds; of three calls, two fall into the same second.
     errors = []
     for _ in range(3):
         try:
-            service.call("GetPersonGroupInfo", person_id="nobody", metadata=[REPEATED])
+            service.call("GetPersonGroupInfo", person_id="unknown", metadata=[RETRY])
         except grpc.RpcError as error:
             errors.append(Error.of(error))
 
@@ -224,15 +224,15 @@ LIMITED = ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
         ("truncate = true", INVALID, NEVER),
         ("oversize = 5000000", INVALID, NEVER),
         ('redirect = "http://127.0.0.1:1/"', INVALID, NEVER),
-        ("answer = { body = '{\"Response\":{}}' }", INVALID, NEVER),
+        ("response = { body = '{\"Response\":{}}' }", INVALID, NEVER),
     ],
 )
-def test_an_answer_that_is_none_is_told_from_no_answer(
+def test_invalid_and_missing_upstream_responses_differ(
     scripted_service, operation, fault, expected, hints
 ):
     service = scripted_service(f"[[faults]]\n{fault}\n")
 
-    error = service.error(operation, metadata=[REPEATED], **with_id(operation, "aaa"))
+    error = service.error(operation, metadata=[RETRY], **with_id(operation, "aaa"))
 
     status, reason = expected
     assert error.status == status
@@ -242,57 +242,57 @@ def test_an_answer_that_is_none_is_told_from_no_answer(
     assert error.hints == hints
 
 
-def test_a_refusal_counts_whatever_the_http_status(scripted_service):
+def test_an_api_error_is_recognized_at_any_http_status(scripted_service):
     code = "InvalidParameterValue.GroupIdNotExist"
     service = scripted_service(
-        f'[[faults]]\nrefuse = {{ code = "{code}", message = "No such group.", status = 503 }}\n'
+        f'[[faults]]\napi_error = {{ code = "{code}", message = "No such group.", status = 503 }}\n'
     )
 
-    error = service.error("GetGroupInfo", group_id="aaa", metadata=[REPEATED])
+    error = service.error("GetGroupInfo", group_id="aaa", metadata=[RETRY])
 
     assert error.status == "NOT_FOUND"
     assert error.details["ErrorInfo"].metadata["code"] == code
 
 
-# === Beside the calls ===
+# === Request ids, health and trailers ===
 
 
-def test_the_callers_name_for_a_call_is_given_back(service):
+def test_the_request_id_of_the_client_is_echoed(service):
     metadata = [("x-request-id", "order-66")]
 
-    answer = service.call("GetGroupInfo", group_id="aaa", metadata=metadata)
+    response = service.call("GetGroupInfo", group_id="aaa", metadata=metadata)
     error = service.error("GetGroupInfo", group_id="nowhere", metadata=metadata)
 
-    assert answer.metadata["x-request-id"] == "order-66"
+    assert response.metadata["x-request-id"] == "order-66"
     assert error.metadata["x-request-id"] == "order-66"
 
 
-def test_a_call_without_a_name_is_given_one(service):
-    named = {
+def test_a_call_without_a_request_id_gets_one(service):
+    ids = {
         service.call("GetGroupInfo", group_id="aaa").metadata["x-request-id"],
         service.error("GetGroupInfo", group_id="nowhere").metadata["x-request-id"],
     }
 
-    assert len(named) == 2
-    assert all(uuid.UUID(name) for name in named)
+    assert len(ids) == 2
+    assert all(uuid.UUID(id) for id in ids)
 
 
 @pytest.mark.parametrize("name", ["", NAME])
-def test_health_says_that_the_service_serves(service, name):
+def test_health_reports_serving(service, name):
     health = health_pb2_grpc.HealthStub(service.channel)
 
-    answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=PATIENCE)
+    response = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=TIMEOUT)
 
-    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    assert response.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_an_error_stands_in_the_trailers_alone(service):
+def test_an_error_is_a_trailers_only_response(service):
     request = messages.GetGroupInfoRequest(group_id="nowhere")
     method = service.channel.unary_unary(
         f"/{NAME}/GetGroupInfo", request_serializer=messages.GetGroupInfoRequest.SerializeToString
     )
 
-    call = method.future(request, timeout=PATIENCE)
+    call = method.future(request, timeout=TIMEOUT)
 
     assert call.code() is grpc.StatusCode.NOT_FOUND
     assert call.initial_metadata() == ()

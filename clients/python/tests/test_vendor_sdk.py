@@ -9,24 +9,24 @@ from tencentcloud.iai.v20200303 import models
 from tencentcloud.iai.v20200303.iai_client import IaiClient
 
 from error_codes import ONE_OF_EACH_CLASS
-from fixtures import PERSON_IN_25_GROUPS, group, refusal
-from program import PATIENCE, emulating
+from fixtures import PERSON_IN_25_GROUPS, api_error, group
+from program import TIMEOUT, emulating
 
 ACCOUNT = Credential("AKIDEMULATOR", "emulator-secret")
 
 
 @pytest.fixture(scope="module")
 def address():
-    """The address of an emulator that knows the examples of the documentation."""
+    """The address of an emulator with the default fixtures."""
     with emulating() as address:
         yield address
 
 
-def sdk(address, credential=ACCOUNT, method="POST", signs_body=True):
+def sdk(address, credential=ACCOUNT, method="POST", sign_body=True):
     """Returns a client of the vendor's SDK."""
-    http = HttpProfile(protocol="http", endpoint=address, reqMethod=method, reqTimeout=PATIENCE)
+    http = HttpProfile(protocol="http", endpoint=address, reqMethod=method, reqTimeout=TIMEOUT)
     profile = ClientProfile(httpProfile=http, language="en-US")
-    profile.unsignedPayload = not signs_body
+    profile.unsignedPayload = not sign_body
     return IaiClient(credential, region="", profile=profile)
 
 
@@ -46,23 +46,23 @@ def get_person_group_info(client, person_id, offset=None, limit=None):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"method": "GET"}, {"signs_body": False}],
+    [{}, {"method": "GET"}, {"sign_body": False}],
     ids=["POST", "GET", "unsigned body"],
 )
-def test_the_sdk_reads_both_answers(address, options):
+def test_the_sdk_parses_both_responses(address, options):
     client = sdk(address, **options)
 
-    described = get_group_info(client, "aaa")
+    group_info = get_group_info(client, "aaa")
     groups = get_person_group_info(client, "2001")
 
-    assert (described.GroupId, described.GroupName) == ("aaa", "aaa")
-    assert described.GroupExDescriptions == ["24"]
-    assert described.CreationTimestamp == 1559530931613
+    assert (group_info.GroupId, group_info.GroupName) == ("aaa", "aaa")
+    assert group_info.GroupExDescriptions == ["24"]
+    assert group_info.CreationTimestamp == 1559530931613
     assert groups.GroupNum == "1"
     [membership] = groups.PersonGroupInfos
     assert membership.GroupId == "ZhuYuanDormitoryNo1"
     assert membership.PersonExDescriptions[0] == "School of Computer Science"
-    assert described.RequestId != groups.RequestId
+    assert group_info.RequestId != groups.RequestId
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
@@ -75,7 +75,7 @@ def test_the_sdk_reads_both_answers(address, options):
         (7, 3, range(7, 10)),
     ],
 )
-def test_the_sdk_reads_pages(scripted_emulator, method, offset, limit, numbers):
+def test_the_sdk_parses_pages(scripted_emulator, method, offset, limit, numbers):
     client = sdk(scripted_emulator(PERSON_IN_25_GROUPS), method=method)
 
     groups = get_person_group_info(client, "alice", offset, limit)
@@ -84,16 +84,16 @@ def test_the_sdk_reads_pages(scripted_emulator, method, offset, limit, numbers):
     assert names == [f"group-{number}" for number in numbers]
 
 
-def test_an_unknown_group_is_refused(address):
-    with pytest.raises(TencentCloudSDKException) as refused:
+def test_an_unknown_group_is_an_error(address):
+    with pytest.raises(TencentCloudSDKException) as raised:
         get_group_info(sdk(address), "nowhere")
 
-    assert refused.value.code == "InvalidParameterValue.GroupIdNotExist"
-    assert refused.value.requestId
+    assert raised.value.code == "InvalidParameterValue.GroupIdNotExist"
+    assert raised.value.requestId
 
 
-def test_an_unknown_person_is_answered_with_a_request_id_alone(address):
-    groups = get_person_group_info(sdk(address), "nobody")
+def test_an_unknown_person_returns_only_a_request_id(address):
+    groups = get_person_group_info(sdk(address), "unknown")
 
     assert groups.RequestId
     assert (groups.PersonGroupInfos, groups.GroupNum, groups.FaceModelVersion) == (None, None, None)
@@ -108,42 +108,42 @@ def test_an_unknown_person_is_answered_with_a_request_id_alone(address):
     ],
     ids=["secret key", "secret id", "token"],
 )
-def test_a_wrong_credential_is_refused(address, credential, code):
-    with pytest.raises(TencentCloudSDKException) as refused:
+def test_a_wrong_credential_is_rejected(address, credential, code):
+    with pytest.raises(TencentCloudSDKException) as raised:
         get_group_info(sdk(address, credential), "aaa")
 
-    assert refused.value.code == code
+    assert raised.value.code == code
 
 
 def test_a_temporary_credential_needs_its_token(scripted_emulator):
     account = 'account = { secret_id = "AKIDtemporary", secret_key = "key", token = "token" }\n'
     address = scripted_emulator(account + group("a"))
 
-    answer = get_group_info(sdk(address, Credential("AKIDtemporary", "key", "token")), "a")
-    with pytest.raises(TencentCloudSDKException) as refused:
+    response = get_group_info(sdk(address, Credential("AKIDtemporary", "key", "token")), "a")
+    with pytest.raises(TencentCloudSDKException) as raised:
         get_group_info(sdk(address, Credential("AKIDtemporary", "key")), "a")
 
-    assert answer.GroupId == "a"
-    assert refused.value.code == "AuthFailure.TokenFailure"
+    assert response.GroupId == "a"
+    assert raised.value.code == "AuthFailure.TokenFailure"
 
 
 @pytest.mark.parametrize("offset", ["1h", "-1h"])
-def test_a_wrong_clock_is_refused(scripted_emulator, offset):
+def test_a_wrong_clock_is_rejected(scripted_emulator, offset):
     address = scripted_emulator(f'clock_offset = "{offset}"')
 
-    with pytest.raises(TencentCloudSDKException) as refused:
+    with pytest.raises(TencentCloudSDKException) as raised:
         get_group_info(sdk(address), "aaa")
 
-    assert refused.value.code == "AuthFailure.SignatureExpire"
+    assert raised.value.code == "AuthFailure.SignatureExpire"
 
 
 @pytest.mark.parametrize("row", ONE_OF_EACH_CLASS, ids=lambda row: row.kind)
-def test_a_refusal_of_each_class_is_an_exception_of_the_sdk(scripted_emulator, row):
-    address = scripted_emulator(refusal(row.code, "Upstream said so."))
+def test_an_error_of_each_class_is_an_sdk_exception(scripted_emulator, row):
+    address = scripted_emulator(api_error(row.code, "Upstream said so."))
 
-    with pytest.raises(TencentCloudSDKException) as refused:
+    with pytest.raises(TencentCloudSDKException) as raised:
         get_group_info(sdk(address), "aaa")
 
-    assert refused.value.code == row.code
-    assert refused.value.message == "Upstream said so."
-    assert refused.value.requestId
+    assert raised.value.code == row.code
+    assert raised.value.message == "Upstream said so."
+    assert raised.value.requestId

@@ -1,4 +1,4 @@
-"""An upstream that is not the emulator: it believes what the vendor's SDK would have signed."""
+"""Upstream that is independent of the emulator: it verifies signatures with the vendor's SDK."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ from tencentcloud.iai.v20200303.iai_client import IaiClient
 REQUEST_ID = "98330f25-eb2e-432a-a30c-3830774210c1"
 
 # The examples of the documentation.
-ANSWERS = {
+RESPONSES = {
     "GetGroupInfo": {
         "GroupName": "aaa",
         "GroupId": "aaa",
@@ -36,7 +36,7 @@ ANSWERS = {
 
 @contextmanager
 def upstream(credential):
-    """Runs an HTTP server that accepts calls signed with `credential`, and yields it."""
+    """Runs an HTTP server that accepts requests signed with `credential` and yields it."""
     with Upstream(credential) as server:
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
         thread.start()
@@ -48,30 +48,30 @@ def upstream(credential):
 
 
 class Upstream(ThreadingHTTPServer):
-    """An HTTP server that verifies signatures, answers as documented, and remembers."""
+    """An HTTP server that verifies signatures, returns the documented examples and records requests."""
 
     def __init__(self, credential):
         super().__init__(("127.0.0.1", 0), Handler)
         self.credential = credential
-        self.calls = []
+        self.requests = []
 
     @property
     def url(self):
-        """Where it is, for `--endpoint`."""
+        """The URL for `--endpoint`."""
         return f"http://127.0.0.1:{self.server_port}"
 
-    def answer(self, call):
-        """Returns what is inside the envelope that answers a call."""
-        self.calls.append(call)
-        if not call.is_signed_with(self.credential):
+    def respond(self, request):
+        """Returns the content of the response envelope."""
+        self.requests.append(request)
+        if not request.is_signed_with(self.credential):
             error = {"Code": "AuthFailure.SignatureFailure", "Message": "Not what the SDK signs."}
             return {"Error": error, "RequestId": REQUEST_ID}
-        return ANSWERS[call.headers["X-TC-Action"]] | {"RequestId": REQUEST_ID}
+        return RESPONSES[request.headers["X-TC-Action"]] | {"RequestId": REQUEST_ID}
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request as it arrived."""
+class Request:
+    """A received request."""
 
     method: str
     path: str
@@ -79,7 +79,7 @@ class Call:
     body: bytes
 
     def is_signed_with(self, credential):
-        """Tells whether the vendor's SDK signs this very request so, and signed it just now."""
+        """Returns whether the vendor's SDK creates the same signature and the timestamp is current."""
         timestamp = int(self.headers["X-TC-Timestamp"])
         date = datetime.fromtimestamp(timestamp, UTC).date().isoformat()
         sdk = IaiClient(credential, region="")
@@ -99,24 +99,24 @@ class Call:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers over connections that are kept, as upstream's are."""
+    """Serves persistent connections, as Tencent Cloud does."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        call = Call(self.command, self.path, self.headers, body)
-        answer = json.dumps({"Response": self.server.answer(call)}).encode()
+        request = Request(self.command, self.path, self.headers, body)
+        response = json.dumps({"Response": self.server.respond(request)}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(response)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(response)
 
     def log_message(self, *_):
-        """Says nothing: a test tells what it finds."""
+        """Logs nothing."""
 
 
 def credential(token=None):
-    """Returns a credential that no account has."""
+    """Returns a made-up credential."""
     return Credential("AKIDmadeup", "made-up-key", token)

@@ -1,33 +1,32 @@
-//! What must be equal for two calls to have one answer.
+//! Cache key: two requests with equal keys share a response.
 
 use std::{array, fmt, sync::LazyLock};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::super::Call;
-use crate::credentials::Credential;
+use crate::{credentials::Credential, upstream::request::ApiRequest};
 
-/// An account, an action and its parameters, as a hash of them: the endpoint, the region and the
-/// language are the same for the whole process.
+/// A keyed hash of an account, an action and its parameters. The endpoint, the region and the language
+/// are the same for the whole process.
 ///
-/// Only the hash is kept, since the parameters would take more room. Nobody who does not know its
-/// secret, which is drawn anew for each process, can look for two calls that have the same hash, and
-/// among a billion calls there are two by chance with a probability of less than 1 in 10^20.
+/// Only the hash is stored, since the parameters would take more memory. Its secret is random for each
+/// process, so that a caller cannot search for two requests with the same hash. Among a billion requests,
+/// two have the same hash by chance with a probability of less than 1 in 10^20.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub(in crate::upstream) struct Key([u8; 16]);
 
 impl Key {
-    /// Returns the key of a call that would be signed with `credential`.
-    pub(in crate::upstream) fn new(credential: &Credential, call: &Call) -> Self {
+    /// Creates the key of a request that is signed with `credential`.
+    pub(in crate::upstream) fn new(credential: &Credential, request: &ApiRequest) -> Self {
         static HASH: LazyLock<Hmac<Sha256>> = LazyLock::new(keyed_hash);
         let mut hash = HASH.clone();
-        // With the lengths of all but the last: no part can be taken for a piece of its neighbour.
-        for part in [credential.secret_id(), call.action] {
+        // With the length of each part but the last, so that the boundaries between parts are unambiguous.
+        for part in [credential.secret_id(), request.action] {
             hash.update(&part.len().to_be_bytes());
             hash.update(part.as_bytes());
         }
-        hash.update(&call.parameters);
+        hash.update(&request.parameters);
         let hash: [u8; 32] = hash.finalize().into_bytes().into();
         Self(array::from_fn(|index| hash[index]))
     }

@@ -1,3 +1,5 @@
+//! Tests of the rate limiter: rate, fairness, rejections and cancelled waits.
+
 use std::{iter, net::IpAddr};
 
 use proptest::prelude::*;
@@ -8,6 +10,8 @@ use tokio::{
 };
 
 use super::*;
+
+mod courses;
 
 const WIDTH: Duration = Duration::from_millis(1_020);
 
@@ -27,43 +31,43 @@ fn after(milliseconds: u64) -> Instant {
     Instant::now() + Duration::from_millis(milliseconds)
 }
 
-/// Lets a call wait in a task of its own, which tells its name when its turn has come.
-fn waits(
+/// Acquires in a task of its own, which sends `name` when it is admitted.
+fn spawn_acquire(
     limiter: &Arc<Limiter>,
     tasks: &mut JoinSet<()>,
-    turns: &mpsc::UnboundedSender<&'static str>,
+    names: &mpsc::UnboundedSender<&'static str>,
     (number, name): (u8, &'static str),
 ) -> tokio::task::AbortHandle {
-    let (limiter, turns) = (Arc::clone(limiter), turns.clone());
+    let (limiter, names) = (Arc::clone(limiter), names.clone());
     tasks.spawn(async move {
         limiter
             .acquire(&caller(number), after(60_000))
             .await
             .unwrap();
-        turns.send(name).unwrap();
+        names.send(name).unwrap();
     })
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_that_would_come_too_late_is_refused_at_once_with_the_expected_wait() {
+async fn an_attempt_too_late_is_rejected_at_once_with_the_expected_wait() {
     let limiter = limiter(1);
     let start = Instant::now();
     limiter.acquire(&caller(1), start).await.unwrap();
 
-    let refused = limiter.acquire(&caller(1), after(1_000)).await;
+    let rejected = limiter.acquire(&caller(1), after(1_000)).await;
 
-    assert_eq!(refused, Err(TooLate { wait: WIDTH }));
+    assert_eq!(rejected, Err(TooLate { wait: WIDTH }));
     assert_eq!(Instant::now(), start);
     limiter.acquire(&caller(1), after(1_020)).await.unwrap();
     assert!(Instant::now() - start < WIDTH + Duration::from_millis(2));
     let state = limiter.state(Instant::now());
-    assert_eq!((state.admitted, state.refused, state.waiting), (2, 1, 0));
+    assert_eq!((state.admitted, state.rejected, state.waiting), (2, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_take_turns_whoever_asks_more() {
+async fn callers_are_admitted_round_robin_however_many_attempts_they_have() {
     let limiter = limiter(1);
-    let (turns, mut order) = mpsc::unbounded_channel();
+    let (names, mut order) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     limiter.acquire(&caller(1), after(0)).await.unwrap();
     for call in [
@@ -74,7 +78,7 @@ async fn callers_take_turns_whoever_asks_more() {
         (3, "c1"),
         (2, "b2"),
     ] {
-        waits(&limiter, &mut tasks, &turns, call);
+        spawn_acquire(&limiter, &mut tasks, &names, call);
         yield_now().await;
     }
     assert_eq!(limiter.state(Instant::now()).callers_waiting, 3);
@@ -86,15 +90,15 @@ async fn callers_take_turns_whoever_asks_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_leaves_gives_its_place_and_the_clock_to_the_next() {
+async fn a_cancelled_waiter_hands_its_position_and_the_timer_to_the_next() {
     let limiter = limiter(1);
-    let (turns, mut order) = mpsc::unbounded_channel();
+    let (names, mut order) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     let start = Instant::now();
     limiter.acquire(&caller(1), after(0)).await.unwrap();
-    let first = waits(&limiter, &mut tasks, &turns, (1, "first"));
+    let first = spawn_acquire(&limiter, &mut tasks, &names, (1, "first"));
     yield_now().await;
-    waits(&limiter, &mut tasks, &turns, (1, "second"));
+    spawn_acquire(&limiter, &mut tasks, &names, (1, "second"));
     yield_now().await;
 
     first.abort();
@@ -102,81 +106,88 @@ async fn whoever_leaves_gives_its_place_and_the_clock_to_the_next() {
 
     assert!(Instant::now() - start < WIDTH + Duration::from_millis(2));
     let state = limiter.state(Instant::now());
-    assert_eq!((state.admitted, state.abandoned, state.waiting), (2, 1, 0));
+    assert_eq!((state.admitted, state.cancelled, state.waiting), (2, 1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_that_comes_to_one_who_has_left_is_not_lost() {
+async fn quota_granted_to_a_cancelled_waiter_is_refunded() {
     let limiter = limiter(1);
     limiter.acquire(&caller(1), after(0)).await.unwrap();
-    let opens = after(1_020);
-    // Served by another's look at the clock, and gone before it has looked itself.
-    let Ok(Some(queued)) = limiter.enter(&caller(1), opens) else {
-        panic!("it waits");
+    let available_at = after(1_020);
+    // Admitted by another waiter, and cancelled before it has polled.
+    let Ok(Some(queued)) = limiter.enqueue(&caller(1), available_at) else {
+        panic!("expected to be queued");
     };
-    limiter.lock().serve(opens);
-    assert_eq!(limiter.state(opens).admitted, 2);
+    limiter.0.lock().admit_due(available_at);
+    assert_eq!(limiter.state(available_at).admitted, 2);
     drop(queued);
 
-    assert_eq!(limiter.state(opens).admitted, 1);
-    sleep_until(opens).await;
-    assert!(limiter.enter(&caller(2), opens).unwrap().is_none());
+    assert_eq!(limiter.state(available_at).admitted, 1);
+    sleep_until(available_at).await;
+    assert!(limiter.enqueue(&caller(2), available_at).unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_overtaken_until_its_turn_is_too_late_is_refused_in_time() {
+async fn an_attempt_overtaken_beyond_its_deadline_is_rejected_in_time() {
     let limiter = limiter(1);
     let start = Instant::now();
     limiter.acquire(&caller(1), after(0)).await.unwrap();
-    let (turns, _order) = mpsc::unbounded_channel();
+    let (names, _order) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
-    waits(&limiter, &mut tasks, &turns, (1, "its own first"));
+    spawn_acquire(
+        &limiter,
+        &mut tasks,
+        &names,
+        (1, "first of the same caller"),
+    );
     yield_now().await;
     let second = {
         let limiter = Arc::clone(&limiter);
         tokio::spawn(async move { limiter.acquire(&caller(1), start + WIDTH * 2).await })
     };
     yield_now().await;
-    for call in [(2, "another's"), (3, "one more")] {
-        waits(&limiter, &mut tasks, &turns, call);
+    for call in [(2, "second caller"), (3, "third caller")] {
+        spawn_acquire(&limiter, &mut tasks, &names, call);
         yield_now().await;
     }
 
-    let refused = second.await.unwrap().unwrap_err();
+    let rejected = second.await.unwrap().unwrap_err();
 
     assert!(Instant::now() - start < WIDTH * 2 + Duration::from_millis(2));
-    assert!(refused.wait > Duration::from_millis(900), "{refused:?}");
+    assert!(rejected.wait > Duration::from_millis(900), "{rejected:?}");
     tasks.join_all().await;
     assert_eq!(limiter.state(Instant::now()).waiting, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_by_upstream_slows_the_next_call_down_and_only_if_that_is_wanted() {
+async fn throttling_slows_the_next_attempt_down_only_if_the_rate_is_adaptive() {
     let adaptive = Limiter::new(&config::Quota {
         rate: None,
         is_adaptive: true,
         has_circuit: false,
     });
-    let untaught = Limiter::new(&config::Quota {
+    let fixed = Limiter::new(&config::Quota {
         rate: None,
         is_adaptive: false,
         has_circuit: false,
     });
-    for limiter in [&adaptive, &untaught] {
+    for limiter in [&adaptive, &fixed] {
         limiter.acquire(&caller(1), after(0)).await.unwrap();
         limiter.throttle(Instant::now(), Instant::now());
     }
 
-    let refused = adaptive.acquire(&caller(1), after(0)).await.unwrap_err();
+    let rejected = adaptive.acquire(&caller(1), after(0)).await.unwrap_err();
 
-    assert!(refused.wait > Duration::from_secs(1), "{refused:?}");
-    assert_eq!(adaptive.state(Instant::now()).adaptive_rate, Some(0.5));
-    untaught.acquire(&caller(1), after(0)).await.unwrap();
-    assert_eq!(untaught.state(Instant::now()).adaptive_rate, None);
+    // A seventh of a second, minus the tolerance for late timers.
+    assert!(rejected.wait > Duration::from_millis(120), "{rejected:?}");
+    let found = adaptive.state(Instant::now()).adaptive_rate.unwrap();
+    assert!((found - 7.0).abs() < 1e-9, "{found}");
+    fixed.acquire(&caller(1), after(0)).await.unwrap();
+    assert_eq!(fixed.state(Instant::now()).adaptive_rate, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_are_let_through_at_the_rate_that_was_found_while_it_grows() {
+async fn attempts_are_admitted_at_the_adaptive_rate_while_it_grows() {
     let limiter = Limiter::new(&config::Quota {
         rate: None,
         is_adaptive: true,
@@ -195,42 +206,42 @@ async fn calls_are_let_through_at_the_rate_that_was_found_while_it_grows() {
         calls += 1;
     }
 
-    // From 14 to 20 calls a second along the curve.
+    // From 14 to 20 attempts per second along the curve.
     assert!((33..=40).contains(&calls), "{calls}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hundred_thousand_who_come_and_go_leave_nothing_behind() {
+async fn a_hundred_thousand_cancelled_waiters_leave_no_state_behind() {
     let limiter = limiter(1);
     limiter.acquire(&caller(1), after(0)).await.unwrap();
     for round in 0..100u8 {
         let waiting: Vec<_> = (0..1_000)
             .map(|_| {
-                let mut queued = limiter.enter(&caller(round), after(100_000_000)).unwrap();
-                assert!(matches!(queued.as_mut().unwrap().look(), Wake::At(_)));
+                let mut queued = limiter.enqueue(&caller(round), after(100_000_000)).unwrap();
+                assert!(matches!(queued.as_mut().unwrap().poll(), Wake::At(_)));
                 queued
             })
             .collect();
-        assert!(limiter.lock().has_clock);
+        assert!(limiter.0.lock().has_timer_driver);
         assert_eq!(limiter.state(Instant::now()).waiting, 1_000);
         drop(waiting);
     }
 
     let state = limiter.state(Instant::now());
     assert_eq!(
-        (state.waiting, state.callers_waiting, state.abandoned),
+        (state.waiting, state.callers_waiting, state.cancelled),
         (0, 0, 100_000)
     );
-    assert!(!limiter.lock().has_clock);
+    assert!(!limiter.0.lock().has_timer_driver);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Callers who come, wait and go in any order: the rate is kept, nobody waits past its time, and
-    /// nobody is refused while a turn was to be had.
+    /// Attempts arrive, wait and are cancelled in any order: the rate is not exceeded, no attempt waits
+    /// past its deadline, and none is rejected while quota is available.
     #[test]
-    fn whatever_callers_do_the_rate_is_kept_and_the_queue_ends_empty(
+    fn the_rate_holds_and_the_queue_empties_under_any_arrivals(
         rate in 1u32..8,
         calls in proptest::collection::vec((0u64..400, 0u8..4, 0u64..4_000, any::<bool>()), 1..60),
     ) {
@@ -247,35 +258,35 @@ proptest! {
                 let limiter = Arc::clone(&limiter);
                 let latest = after(patience);
                 let task = tasks.spawn(async move {
-                    let turn = limiter.acquire(&caller(number), latest).await;
-                    (turn.is_ok(), Instant::now(), latest)
+                    let outcome = limiter.acquire(&caller(number), latest).await;
+                    (outcome.is_ok(), Instant::now(), latest)
                 });
                 yield_now().await;
                 if !stays {
                     task.abort();
                 }
             }
-            let (mut served, mut refused) = (Vec::new(), Vec::new());
+            let (mut admitted_at, mut rejected) = (Vec::new(), Vec::new());
             while let Some(ended) = tasks.join_next().await {
-                let Ok((is_served, at, latest)) = ended else {
+                let Ok((is_admitted, at, latest)) = ended else {
                     continue;
                 };
                 // Timers are precise to a millisecond.
                 prop_assert!(at <= latest + GRACE + Duration::from_millis(2));
-                match is_served {
-                    true => served.push(at),
-                    false => refused.push(at),
+                match is_admitted {
+                    true => admitted_at.push(at),
+                    false => rejected.push(at),
                 }
             }
-            served.sort();
-            for window in served.windows(rate as usize + 1) {
+            admitted_at.sort();
+            for window in admitted_at.windows(rate as usize + 1) {
                 prop_assert!(window[rate as usize] - window[0] >= WIDTH);
             }
-            // A turn that nobody is woken for would be missing before a refusal.
-            for at in refused {
+            // A missed wake-up would leave quota unused before a rejection.
+            for at in rejected {
                 let window = at - WIDTH - Duration::from_millis(3)..=at;
-                let turns = served.iter().filter(|served| window.contains(served)).count();
-                prop_assert!(turns >= rate as usize, "{} turns before a refusal", turns);
+                let admitted = admitted_at.iter().filter(|at| window.contains(at)).count();
+                prop_assert!(admitted >= rate as usize, "{} admitted before a rejection", admitted);
             }
             prop_assert_eq!(limiter.state(Instant::now()).waiting, 0);
             Ok(())

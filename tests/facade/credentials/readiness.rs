@@ -1,27 +1,23 @@
-//! Whether the service is ready, as far as its credential decides.
+//! Readiness, as far as it depends on credentials.
 
 use std::fs;
 
-use iai_facade::{
-    credentials::Unavailable,
-    emulator::{Account, Action, Emulator, Fault, FaultKind},
-};
+use iai_emulator::{Account, Action, Emulator, Fault, FaultKind};
+use iai_facade::credentials::Unavailable;
 use tempfile::TempDir;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
 use super::SECRETS;
-use crate::{
-    harness::{
-        Facade, Nobody, Program, client, credentials, errors, group, http, run, start_emulator,
-    },
-    loud_log::LoudLog,
+use crate::harness::{
+    DeadUpstream, Facade, Program, client, credentials, errors, group, http, run, start_emulator,
+    trace_log::TraceLog,
 };
 
 #[tokio::test]
-async fn a_secret_that_is_wrong_keeps_a_verified_service_from_being_ready() {
-    let log = LoudLog::listen(SECRETS);
+async fn with_verify_upstream_a_wrong_secret_keeps_the_service_not_ready() {
+    let log = TraceLog::listen(SECRETS);
     let emulator = start_emulator().await;
     emulator.replace_account(Account::new("AKIDEMULATOR", "another-secret"));
     let facade = start(emulator, &["--verify-upstream"]).await;
@@ -33,12 +29,12 @@ async fn a_secret_that_is_wrong_keeps_a_verified_service_from_being_ready() {
         .into_inner();
     let first = watch.message().await.unwrap().unwrap();
     assert_eq!(first.status(), ServingStatus::NotServing);
-    // The second call is made when the answer to the first has been told.
-    facade.emulator.called(2).await;
+    // The second call starts after the response to the first has been processed.
+    facade.emulator.wait_for_requests(2).await;
 
     assert_eq!(http(admin, "GET", "/livez", "").await.0, 200);
-    let unready = "[+] credential obtained\n[-] credential accepted by upstream: upstream refused \
-                   the call with AuthFailure.SignatureFailure\n[+] listening\n[+] not stopping\n\
+    let unready = "[+] credential obtained\n[-] credential accepted by upstream: upstream returned \
+                   an API error: AuthFailure.SignatureFailure\n[+] listening\n[+] not stopping\n\
                    not ready\n";
     let page = http(admin, "GET", "/readyz?verbose", "").await;
     assert_eq!(page, (503, unready.to_owned()));
@@ -47,7 +43,7 @@ async fn a_secret_that_is_wrong_keeps_a_verified_service_from_being_ready() {
     let second = watch.message().await.unwrap().unwrap();
     assert_eq!(second.status(), ServingStatus::Serving);
     assert_eq!(http(admin, "GET", "/readyz", "").await.0, 200);
-    // What has been accepted once is not asked for again.
+    // A verified credential is not verified again.
     facade
         .emulator
         .replace_account(Account::new("AKIDEMULATOR", "another-secret"));
@@ -61,16 +57,19 @@ async fn a_secret_that_is_wrong_keeps_a_verified_service_from_being_ready() {
 }
 
 #[tokio::test]
-async fn any_answer_of_upstream_but_one_about_who_signed_verifies() {
-    let answers = [
-        (FaultKind::refuse("UnauthorizedOperation"), 200),
-        (FaultKind::refuse("ResourceUnavailable.InArrears"), 200),
-        (FaultKind::refuse("AuthFailure.UnauthorizedOperation"), 503),
-        (FaultKind::refuse("AuthFailure"), 503),
+async fn any_upstream_response_but_a_signature_error_verifies_credentials() {
+    let responses = [
+        (FaultKind::api_error("UnauthorizedOperation"), 200),
+        (FaultKind::api_error("ResourceUnavailable.InArrears"), 200),
+        (
+            FaultKind::api_error("AuthFailure.UnauthorizedOperation"),
+            503,
+        ),
+        (FaultKind::api_error("AuthFailure"), 503),
         (FaultKind::status(http::StatusCode::BAD_GATEWAY), 503),
         (FaultKind::Garbage, 503),
     ];
-    for (kind, expected) in answers {
+    for (kind, expected) in responses {
         let emulator = start_emulator().await;
         let case = format!("{kind:?}");
         emulator.script(Fault::from(kind).on(Action::GetGroupInfo).times(1_000));
@@ -78,7 +77,7 @@ async fn any_answer_of_upstream_but_one_about_who_signed_verifies() {
         let facade = start(emulator, &flags).await;
         match expected {
             200 => serving(&facade).await,
-            _ => drop(facade.emulator.called(2).await),
+            _ => drop(facade.emulator.wait_for_requests(2).await),
         }
         let page = http(facade.addresses.admin, "GET", "/readyz?verbose", "").await;
         assert_eq!(page.0, expected, "{case}: {}", page.1);
@@ -86,11 +85,11 @@ async fn any_answer_of_upstream_but_one_about_who_signed_verifies() {
 }
 
 #[tokio::test]
-async fn a_program_without_a_remote_credential_serves_health_and_tries_on() {
+async fn without_a_remote_credential_the_service_is_live_and_retries() {
     let emulator = start_emulator().await;
     let account = Account::default();
-    let refusal = FaultKind::refuse("InternalError.SystemError");
-    emulator.script(Fault::from(refusal).on(Action::AssumeRole).times(2));
+    let fault = FaultKind::api_error("InternalError.SystemError");
+    emulator.script(Fault::from(fault).on(Action::AssumeRole).times(2));
     let endpoint = emulator.endpoint();
     let flags = ["--endpoint", &endpoint, "--sts-endpoint", &endpoint];
     let role = ["--role-arn", "qcs::cam::uin/1:roleName/iai"];
@@ -103,7 +102,7 @@ async fn a_program_without_a_remote_credential_serves_health_and_tries_on() {
     let (mut program, addresses) = Program::serve(&flags, &variables).await;
 
     assert_eq!(http(addresses.admin, "GET", "/livez", "").await.0, 200);
-    program.line("there is a credential to sign with").await;
+    program.line("credentials loaded").await;
     client(addresses.grpc)
         .get_group_info(group("aaa"))
         .await
@@ -111,7 +110,7 @@ async fn a_program_without_a_remote_credential_serves_health_and_tries_on() {
 }
 
 #[tokio::test]
-async fn sighup_has_credentials_read_again_at_once() {
+async fn sighup_reloads_credentials_at_once() {
     let emulator = start_emulator().await;
     let folder = TempDir::new().unwrap();
     let file = |name: &str, text: &str| {
@@ -128,19 +127,19 @@ async fn sighup_has_credentials_read_again_at_once() {
 
     file("id", account.secret_id());
     program.signal("HUP").await;
-    program.line("the credential was replaced").await;
+    program.line("credential rotated").await;
 
     client(addresses.grpc)
         .get_group_info(group("aaa"))
         .await
         .unwrap();
-    assert_eq!(emulator.calls().len(), 1);
+    assert_eq!(emulator.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_local_source_that_is_broken_ends_the_program_with_1_and_a_report() {
-    let nobody = Nobody::new();
-    let metadata = format!("http://{}", nobody.address());
+async fn a_broken_local_credential_source_exits_with_1_and_is_reported() {
+    let dead_upstream = DeadUpstream::new();
+    let metadata = format!("http://{}", dead_upstream.address());
     let variables = [("TKE_REGION", "ap-shanghai"), ("HOME", "/nowhere")];
 
     let output = run(&["serve", "--metadata-endpoint", &metadata], &variables).await;
@@ -151,18 +150,18 @@ async fn a_local_source_that_is_broken_ends_the_program_with_1_and_a_report() {
         report.contains("TKE web identity: not set: TKE_PROVIDER_ID"),
         "{report}"
     );
-    // It has stopped the search.
+    // The failed source ended the search.
     assert!(!report.contains("the instance role"), "{report}");
 }
 
 #[test]
-fn an_error_names_every_source_and_what_it_said() {
+fn an_error_names_each_credential_source_and_its_failure() {
     let error = Unavailable {
         report: vec!["one: nothing".to_owned(), "two: broken".to_owned()],
-        is_passing: false,
+        is_transient: false,
     };
 
-    let text = "no credential to sign calls with; looked at one: nothing; two: broken";
+    let text = "no credential available; tried one: nothing; two: broken";
     assert_eq!(error.to_string(), text);
 }
 
@@ -173,7 +172,7 @@ async fn start(emulator: Emulator, flags: &[&str]) -> Facade {
     Facade::start_at(clock, credentials(), emulator, &flags).await
 }
 
-/// Waits until the service says that it is serving.
+/// Waits until the service reports SERVING.
 async fn serving(facade: &Facade) {
     let mut health = HealthClient::new(facade.channel());
     let watch = health.watch(HealthCheckRequest::default()).await;

@@ -1,4 +1,4 @@
-//! Credentials that are replaced while calls go on without a pause: not one call may notice.
+//! Credential rotation: credentials are replaced under continuous load, and no call may fail.
 
 use std::{
     fs,
@@ -11,26 +11,23 @@ use std::{
     time::Duration,
 };
 
+use iai_emulator::{Account, Action, Emulator, Fault, FaultKind};
 use iai_facade::{
     clock::Clock,
-    credentials::{Credentials, Surroundings},
-    emulator::{Account, Action, Emulator, Fault, FaultKind},
+    credentials::{Credentials, ProviderContext},
 };
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use super::SECRETS;
-use crate::{
-    harness::{Facade, error_info, group, settings, start_emulator},
-    loud_log::LoudLog,
-};
+use crate::harness::{Facade, error_info, group, settings, start_emulator, trace_log::TraceLog};
 
 const CALLERS: usize = 4;
 const ROLE: &str = "qcs::cam::uin/1:roleName/iai";
 
 #[tokio::test]
-async fn mounted_secrets_are_rotated_under_load_and_no_call_fails() {
-    let log = LoudLog::listen(SECRETS);
+async fn mounted_secrets_rotate_under_load_without_a_failed_call() {
+    let log = TraceLog::listen(SECRETS);
     let emulator = start_emulator().await;
     let mount = TempDir::new().unwrap();
     let file = |name: &str| mount.path().join(name).to_str().unwrap().to_owned();
@@ -45,10 +42,10 @@ async fn mounted_secrets_are_rotated_under_load_and_no_call_fails() {
     let load = Load::start(&facade);
 
     for round in 1..=10 {
-        // The new key is good before it is mounted, and the old one no longer soon after. In every
-        // other round that is before the service can have seen the new one.
-        facade.emulator.accept_account(account(round));
-        let before = credentials.statistics().replaced;
+        // The new key is valid before it is mounted, and the old one becomes invalid soon after. In
+        // every other round, that is before the service can have seen the new one.
+        facade.emulator.add_account(account(round));
+        let before = credentials.counters().replaced;
         swap(mount.path(), round);
         if round % 2 == 0 {
             credentials.until(|now| now.replaced > before).await;
@@ -65,19 +62,19 @@ async fn mounted_secrets_are_rotated_under_load_and_no_call_fails() {
         failed.len(),
         failed[0]
     );
-    assert_eq!(credentials.statistics().replaced, 11);
+    assert_eq!(credentials.counters().replaced, 11);
     log.assert_is_harmless();
 }
 
 #[tokio::test]
-async fn a_role_is_renewed_5_times_under_load_and_no_call_fails() {
-    let log = LoudLog::listen(SECRETS);
+async fn a_role_is_refreshed_5_times_under_load_without_a_failed_call() {
+    let log = TraceLog::listen(SECRETS);
     let emulator = start_emulator().await;
-    emulator.issue_for(lifetime(6));
+    emulator.set_credential_lifetime(lifetime(6));
     let (facade, _) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
     let load = Load::start(&facade);
 
-    let issued = facade.emulator.issued(6).await;
+    let issued = facade.emulator.wait_for_credentials(6).await;
 
     let (calls, failed) = load.stop().await;
     assert!(
@@ -91,12 +88,12 @@ async fn a_role_is_renewed_5_times_under_load_and_no_call_fails() {
 }
 
 #[tokio::test]
-async fn sts_is_down_for_half_a_lifetime_under_load_and_no_call_fails() {
-    let log = LoudLog::listen(SECRETS);
+async fn an_sts_outage_of_half_a_lifetime_fails_no_call() {
+    let log = TraceLog::listen(SECRETS);
     let lifetime = lifetime(12);
     let emulator = start_emulator().await;
-    emulator.issue_for(lifetime);
-    // The first request is answered.
+    emulator.set_credential_lifetime(lifetime);
+    // The first request succeeds.
     let up = Fault::from(FaultKind::Delay(Duration::ZERO));
     let down = Fault::from(FaultKind::status(http::StatusCode::SERVICE_UNAVAILABLE));
     emulator.script(up.on(Action::AssumeRole));
@@ -104,14 +101,14 @@ async fn sts_is_down_for_half_a_lifetime_under_load_and_no_call_fails() {
     let (facade, credentials) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
     let load = Load::start(&facade);
 
-    // From the first renewal, at a third, until there is less left than a sixth.
+    // From the first refresh, after a third of the lifetime, until less than a sixth is left.
     credentials.until(|now| now.failed > 0).await;
-    let at_first = credentials.statistics().expires_in.unwrap();
+    let at_first = credentials.counters().expires_in.unwrap();
     let almost_over = at_first.saturating_sub(lifetime / 2);
     credentials
         .until(|now| now.expires_in.unwrap() <= almost_over)
         .await;
-    assert_eq!(credentials.statistics().replaced, 1);
+    assert_eq!(credentials.counters().replaced, 1);
     facade.emulator.clear_script();
     credentials.until(|now| now.replaced == 2).await;
     calls(&facade, 20).await;
@@ -126,35 +123,36 @@ async fn sts_is_down_for_half_a_lifetime_under_load_and_no_call_fails() {
     log.assert_is_harmless();
 }
 
-/// Returns how long temporary credentials last: so many seconds, or what `.ci/long` wants.
+/// Returns the lifetime of temporary credentials: this many seconds, or the value that
+/// `.ci/long.sh` sets.
 fn lifetime(seconds: u64) -> Duration {
     let wanted = std::env::var("IAI_FACADE_TEST_LIFETIME").ok();
     Duration::from_secs(wanted.map_or(seconds, |wanted| wanted.parse().unwrap()))
 }
 
 #[tokio::test]
-async fn a_temporary_credential_is_refused_by_upstream_once_it_has_expired() {
-    let log = LoudLog::listen(SECRETS);
+async fn the_emulator_rejects_an_expired_temporary_credential() {
+    let log = TraceLog::listen(SECRETS);
     let emulator = start_emulator().await;
     let (facade, _) = start(emulator, &["--role-arn", ROLE], &default_account()).await;
     calls(&facade, 1).await;
 
-    facade.emulator.offset_clock(7_300);
-    let refused = facade
+    facade.emulator.set_clock_offset(7_300);
+    let rejected = facade
         .client()
         .get_group_info(group("aaa"))
         .await
         .unwrap_err();
 
-    assert_eq!(error_info(&refused).reason, "AUTH_FAILURE_TOKEN_FAILURE");
-    let refused = format!("{refused:?}");
-    assert!(!SECRETS.iter().any(|secret| refused.contains(secret)));
-    // One that was obtained just now is no reason to call STS again.
-    assert_eq!(facade.emulator.issued(1).await.len(), 1);
+    assert_eq!(error_info(&rejected).reason, "AUTH_FAILURE_TOKEN_FAILURE");
+    let rejected = format!("{rejected:?}");
+    assert!(!SECRETS.iter().any(|secret| rejected.contains(secret)));
+    // A credential that was just obtained does not trigger another request to STS.
+    assert_eq!(facade.emulator.wait_for_credentials(1).await.len(), 1);
     log.assert_is_harmless();
 }
 
-/// Starts the service with credentials of its own.
+/// Starts the service with these credentials.
 async fn start(
     emulator: Emulator,
     flags: &[&str],
@@ -166,7 +164,7 @@ async fn start(
     let flags = [&ours[..], &interval, flags].concat();
     let settings = settings(&flags);
     let variables = variables.to_vec();
-    let surroundings = Surroundings::new(move |name| {
+    let context = ProviderContext::new(move |name| {
         let (_, value) = variables.iter().find(|(set, _)| *set == name)?;
         Some(value.clone())
     });
@@ -174,7 +172,7 @@ async fn start(
     let start = Credentials::start(
         &settings.credentials,
         &settings.upstream,
-        surroundings,
+        context,
         clock.clone(),
     );
     let credentials = start.await.unwrap();
@@ -194,7 +192,7 @@ fn account(round: usize) -> Account {
     Account::new(format!("AKIDround{round}"), format!("key-of-round-{round}"))
 }
 
-/// Puts a pair of files into the place of another, all at once, as kubelet does it.
+/// Replaces a pair of files atomically, as the kubelet does.
 fn swap(mount: &Path, round: usize) {
     let account = account(round);
     let folder = mount.join(format!("..2026_{round}"));
@@ -208,7 +206,7 @@ fn swap(mount: &Path, round: usize) {
     }
 }
 
-/// Makes so many calls, one after the other.
+/// Sends this many calls, one after another.
 async fn calls(facade: &Facade, count: usize) {
     let mut client = facade.client();
     for _ in 0..count {
@@ -216,7 +214,7 @@ async fn calls(facade: &Facade, count: usize) {
     }
 }
 
-/// Callers that call without a pause.
+/// Callers that send calls without a pause.
 struct Load {
     callers: JoinSet<(usize, Vec<String>)>,
     is_over: Arc<AtomicBool>,
@@ -243,7 +241,7 @@ impl Load {
         Self { callers, is_over }
     }
 
-    /// Ends the load, and returns how many calls were made, and what became of those that failed.
+    /// Stops the load and returns the number of calls and the outcome of those that failed.
     async fn stop(self) -> (usize, Vec<String>) {
         self.is_over.store(true, Ordering::Relaxed);
         let callers = self.callers.join_all().await.into_iter();

@@ -1,4 +1,4 @@
-//! One scenario: what there is, what happens, and what must come of it.
+//! Credential scenario: its set-up, events and expected outcome, read from a file.
 
 use std::{
     collections::BTreeMap,
@@ -7,47 +7,48 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use iai_emulator::{Account, Emulator, Fault};
 use iai_facade::{
     clock::Clock,
-    credentials::{Credentials, Surroundings, Unavailable},
-    emulator::{Account, Emulator, Fault},
+    credentials::{Credentials, ProviderContext, Unavailable},
 };
 use serde::Deserialize;
 use tempfile::TempDir;
 use tonic_types::StatusExt;
 
 use super::SECRETS;
-use crate::harness::{Facade, Nobody, group, http, settings, start_emulator};
+use crate::harness::{DeadUpstream, Facade, group, http, settings, start_emulator};
 
-/// A scenario as its file has it. `{here}` in it is the folder of the scenario, or a copy of it.
+/// The contents of a scenario file. `{here}` stands for the directory of the scenario, or a copy of
+/// it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    /// What the scenario is about, in a sentence.
-    #[serde(rename = "says")]
-    _says: String,
+    /// The expected behaviour, in a sentence.
+    #[serde(rename = "description")]
+    _description: String,
     #[serde(default)]
     flags: Vec<String>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
     #[serde(default)]
-    emulator: World,
-    /// Seconds that the machine's clock is ahead of everybody else's.
+    emulator: EmulatorState,
+    /// Seconds by which the clock of the service is ahead of upstream.
     #[serde(default)]
     clock_offset: i64,
-    /// Whether nobody is where the metadata service should be.
+    /// Whether the metadata service refuses connections.
     #[serde(default)]
     is_metadata_absent: bool,
-    /// What the start is refused with: words of the report.
-    refused: Option<Vec<String>>,
+    /// Parts of the error with which the start fails.
+    error: Option<Vec<String>>,
     #[serde(default)]
     steps: Vec<Step>,
 }
 
-/// What the emulator is like, or becomes.
+/// The state of the emulator, or a change of it.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct World {
+struct EmulatorState {
     account: Option<Account>,
     web_identity: Option<String>,
     instance_role: Option<String>,
@@ -56,28 +57,28 @@ struct World {
     faults: Option<Vec<Fault>>,
 }
 
-/// Something that happens, then something to wait for, and then what must be so.
+/// An event, the condition to wait for, and the expected state after it.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Step {
     #[serde(default)]
-    emulator: World,
+    emulator: EmulatorState,
     #[serde(default)]
     write: BTreeMap<String, String>,
     #[serde(default)]
     remove: Vec<String>,
-    /// How often the credential must have been replaced since the start.
+    /// The expected number of credential changes since the start.
     replaced: Option<u64>,
-    /// How often sources must have failed since the start.
+    /// The expected number of failed refreshes since the start.
     failed: Option<u64>,
-    /// Whether the credential must have expired first, or must be one that has not.
+    /// Waits until the credential has expired, or until it is valid.
     expired: Option<bool>,
-    /// `OK`, or the reason of the error with which a call ends.
-    answer: String,
-    /// The role that the call is signed for.
+    /// The expected outcome of a call: `OK` or the reason of the error.
+    outcome: String,
+    /// The role whose credential signs the call.
     role: Option<String>,
-    /// What `/readyz?verbose` says of the credential, if the service is not ready.
-    unready: Option<Vec<String>>,
+    /// The credential line of `/readyz?verbose`, if the service is not ready.
+    not_ready: Option<Vec<String>>,
 }
 
 pub(super) struct Scenario {
@@ -86,7 +87,7 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
-    /// Reads a scenario, and copies its folder, so that it can change what is in it.
+    /// Reads a scenario and copies its directory, so that the scenario can change files.
     pub(super) fn read(source: &Path) -> Self {
         let folder = TempDir::new().unwrap();
         copy(source, folder.path());
@@ -99,10 +100,10 @@ impl Scenario {
     pub(super) async fn run(self) {
         let emulator = start_emulator().await;
         self.file.emulator.apply(&emulator);
-        let nobody = Nobody::new();
+        let dead_upstream = DeadUpstream::new();
         let endpoint = emulator.endpoint();
         let metadata = match self.file.is_metadata_absent {
-            true => format!("http://{}", nobody.address()),
+            true => format!("http://{}", dead_upstream.address()),
             false => endpoint.clone(),
         };
         let flags = ["--endpoint", &endpoint, "--sts-endpoint", &endpoint];
@@ -115,15 +116,15 @@ impl Scenario {
         let own: Vec<_> = self.file.flags.iter().map(String::as_str).collect();
         let flags = [&flags[..], &more, &own].concat();
 
-        match (self.start(&flags).await, &self.file.refused) {
-            (Err(unavailable), Some(words)) => self.check_refusal(&unavailable, words),
+        match (self.start(&flags).await, &self.file.error) {
+            (Err(unavailable), Some(words)) => self.check_error(&unavailable, words),
             (Err(unavailable), None) => panic!("{unavailable}"),
-            (Ok(_), Some(words)) => panic!("it started, and not with {words:?}"),
+            (Ok(_), Some(words)) => panic!("started without the error {words:?}"),
             (Ok(credentials), None) => {
                 let clock = self.clock();
                 let facade = Facade::start_at(clock, credentials.clone(), emulator, &flags).await;
                 for step in &self.file.steps {
-                    self.go(step, &facade, &credentials).await;
+                    self.run_step(step, &facade, &credentials).await;
                 }
             }
         }
@@ -132,16 +133,10 @@ impl Scenario {
     async fn start(&self, flags: &[&str]) -> Result<Credentials, Unavailable> {
         let settings = settings(flags);
         let environment = self.file.environment.clone();
-        let surroundings = Surroundings::new(move |name| environment.get(name).cloned())
+        let context = ProviderContext::new(move |name| environment.get(name).cloned())
             .with_system_profile(self.folder.path().join("etc/tencentcloud/credentials"));
         let clock = self.clock();
-        Credentials::start(
-            &settings.credentials,
-            &settings.upstream,
-            surroundings,
-            clock,
-        )
-        .await
+        Credentials::start(&settings.credentials, &settings.upstream, context, clock).await
     }
 
     fn clock(&self) -> Clock {
@@ -154,8 +149,8 @@ impl Scenario {
         })
     }
 
-    fn check_refusal(&self, unavailable: &Unavailable, words: &[String]) {
-        assert!(!unavailable.is_passing);
+    fn check_error(&self, unavailable: &Unavailable, words: &[String]) {
+        assert!(!unavailable.is_transient);
         let report = unavailable.to_string();
         for word in words {
             assert!(report.contains(word), "{word} is not in: {report}");
@@ -163,7 +158,7 @@ impl Scenario {
         assert_is_harmless(&report);
     }
 
-    async fn go(&self, step: &Step, facade: &Facade, credentials: &Credentials) {
+    async fn run_step(&self, step: &Step, facade: &Facade, credentials: &Credentials) {
         step.emulator.apply(&facade.emulator);
         for (path, text) in &step.write {
             let path = self.path(path);
@@ -180,23 +175,23 @@ impl Scenario {
             credentials.until(|now| now.failed >= count).await;
         }
         if let Some(expired) = step.expired {
-            let is_so = |rest: Duration| rest.is_zero() == expired;
+            let is_expected = |rest: Duration| rest.is_zero() == expired;
             credentials
-                .until(|now| now.expires_in.is_some_and(is_so))
+                .until(|now| now.expires_in.is_some_and(is_expected))
                 .await;
         }
 
-        let before = facade.emulator.calls().len();
-        let answer = facade.client().get_group_info(group("aaa")).await;
-        let outcome = match answer {
+        let before = facade.emulator.requests().len();
+        let response = facade.client().get_group_info(group("aaa")).await;
+        let outcome = match response {
             Ok(_) => "OK".to_owned(),
             Err(status) => {
                 assert_is_harmless(&format!("{status:?}"));
                 status.get_details_error_info().unwrap().reason
             }
         };
-        assert_eq!(outcome, step.answer, "{:?}", credentials.failure());
-        let calls = facade.emulator.calls();
+        assert_eq!(outcome, step.outcome, "{:?}", credentials.failure());
+        let calls = facade.emulator.requests();
         let call = calls[before..]
             .iter()
             .rfind(|call| call.action == "GetGroupInfo");
@@ -204,7 +199,7 @@ impl Scenario {
 
         let (status, page) = http(facade.addresses.admin, "GET", "/readyz?verbose", "").await;
         assert_is_harmless(&page);
-        match &step.unready {
+        match &step.not_ready {
             None => assert_eq!(status, 200, "{page}"),
             Some(words) => {
                 assert_eq!(status, 503, "{page}");
@@ -222,19 +217,19 @@ impl Scenario {
     }
 }
 
-impl World {
+impl EmulatorState {
     fn apply(&self, emulator: &Emulator) {
         if let Some(account) = &self.account {
             emulator.replace_account(account.clone());
         }
         if let Some(token) = &self.web_identity {
-            emulator.replace_web_identity(token);
+            emulator.set_web_identity_token(token);
         }
         if let Some(role) = &self.instance_role {
             emulator.set_instance_role(Some(role));
         }
         if let Some(seconds) = self.lifetime {
-            emulator.issue_for(Duration::from_secs(seconds));
+            emulator.set_credential_lifetime(Duration::from_secs(seconds));
         }
         if let Some(faults) = &self.faults {
             emulator.clear_script();

@@ -1,4 +1,5 @@
-//! Every name, path and address of the vendor's, against a list made from its SDKs.
+//! Vendor names: all variables, paths, addresses and fields, compared with a list made from the
+//! vendor's SDKs.
 
 use std::{
     collections::BTreeSet,
@@ -7,38 +8,38 @@ use std::{
     time::Duration,
 };
 
+use iai_emulator::{Account, Action, Emulator, Fault, FaultKind};
 use iai_facade::{
     clock::Clock,
-    credentials::{Credential, Credentials, Surroundings, Unavailable},
-    emulator::{Account, Action, Emulator, Fault, FaultKind},
+    credentials::{Credential, Credentials, ProviderContext, Unavailable},
 };
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Nobody, settings, start_emulator};
+use crate::harness::{DeadUpstream, settings, start_emulator};
 
 const PAIR: [&str; 2] = ["TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY"];
 
 const LIST: &str = include_str!("../../data/vendor_credentials.csv");
 
 #[tokio::test]
-async fn the_variables_and_files_that_are_looked_at_are_the_vendors() {
-    let nobody = Nobody::new();
-    let metadata = format!("http://{}", nobody.address());
-    let asked = Arc::new(Mutex::new(BTreeSet::new()));
-    let surroundings = |set: &'static [&str]| {
-        let asked = Arc::clone(&asked);
-        Surroundings::new(move |name| {
-            asked.lock().unwrap().insert(name.to_owned());
+async fn the_variables_and_files_that_are_read_are_those_of_the_vendor() {
+    let dead_upstream = DeadUpstream::new();
+    let metadata = format!("http://{}", dead_upstream.address());
+    let requested = Arc::new(Mutex::new(BTreeSet::new()));
+    let context = |set: &'static [&str]| {
+        let requested = Arc::clone(&requested);
+        ProviderContext::new(move |name| {
+            requested.lock().unwrap().insert(name.to_owned());
             set.contains(&name).then(|| "/nowhere".to_owned())
         })
     };
     let flags = ["--metadata-endpoint", &metadata];
 
-    let report = start(&flags, surroundings(&["HOME"])).await.unwrap_err();
-    start(&flags, surroundings(&PAIR)).await.unwrap();
+    let report = start(&flags, context(&["HOME"])).await.unwrap_err();
+    start(&flags, context(&PAIR)).await.unwrap();
 
-    assert_eq!(*asked.lock().unwrap(), names("variable"));
+    assert_eq!(*requested.lock().unwrap(), names("variable"));
     for path in names("path") {
         let path = path.replace('~', "/nowhere");
         assert!(
@@ -49,7 +50,7 @@ async fn the_variables_and_files_that_are_looked_at_are_the_vendors() {
 }
 
 #[tokio::test]
-async fn the_entries_of_a_profile_are_the_vendors() {
+async fn the_entries_of_a_profile_are_those_of_the_vendor() {
     let home = TempDir::new().unwrap();
     fs::create_dir(home.path().join(".tencentcloud")).unwrap();
     let names: Vec<_> = rows("profile").collect();
@@ -59,18 +60,16 @@ async fn the_entries_of_a_profile_are_the_vendors() {
     );
     fs::write(home.path().join(".tencentcloud/credentials"), text).unwrap();
     let home = home.path().to_str().unwrap().to_owned();
-    let surroundings = Surroundings::new(move |name| (name == "HOME").then(|| home.clone()));
+    let context = ProviderContext::new(move |name| (name == "HOME").then(|| home.clone()));
 
-    let credentials = start(&["--credentials", "profile"], surroundings)
-        .await
-        .unwrap();
+    let credentials = start(&["--credentials", "profile"], context).await.unwrap();
 
     let expected = Credential::new("AKIDprofile".to_owned(), "key".to_owned(), None).unwrap();
     assert_eq!(*credentials.current().await.unwrap(), expected);
 }
 
 #[tokio::test]
-async fn the_addresses_and_parameters_that_are_sent_are_the_vendors() {
+async fn sent_addresses_and_parameters_are_those_of_the_vendor() {
     let emulator = start_emulator().await;
     emulator.set_instance_role(Some("iai-reader"));
     let folder = TempDir::new().unwrap();
@@ -80,24 +79,21 @@ async fn the_addresses_and_parameters_that_are_sent_are_the_vendors() {
     let arn = "qcs::cam::uin/1:roleName/iai";
 
     let both = ["--role-arn", arn, "--credentials", "instance-role"];
-    start(&at(&emulator, &both), Surroundings::new(|_| None))
+    start(&at(&emulator, &both), ProviderContext::new(|_| None))
         .await
         .unwrap();
-    let surroundings = Surroundings::new(move |name| match name {
+    let context = ProviderContext::new(move |name| match name {
         "TKE_REGION" => Some("ap-shanghai".to_owned()),
         "TKE_PROVIDER_ID" => Some("cls-example".to_owned()),
         "TKE_WEB_IDENTITY_TOKEN_FILE" => Some(token.clone()),
         "TKE_ROLE_ARN" => Some(arn.to_owned()),
         _ => None,
     });
-    start(
-        &at(&emulator, &["--credentials", "web-identity"]),
-        surroundings,
-    )
-    .await
-    .unwrap();
+    start(&at(&emulator, &["--credentials", "web-identity"]), context)
+        .await
+        .unwrap();
 
-    let calls = emulator.calls();
+    let calls = emulator.requests();
     let [role, credential, assumed, identified] = calls.try_into().unwrap();
     let usual = settings(&[]).credentials;
     let sent: BTreeSet<_> = [
@@ -132,7 +128,7 @@ async fn the_addresses_and_parameters_that_are_sent_are_the_vendors() {
 }
 
 #[tokio::test]
-async fn the_fields_that_are_read_are_the_vendors() {
+async fn the_parsed_fields_are_those_of_the_vendor() {
     let value = |name: &str| match name {
         "Code" => json!("Success"),
         "ExpiredTime" => json!(u32::MAX),
@@ -144,8 +140,8 @@ async fn the_fields_that_are_read_are_the_vendors() {
             .collect::<Map<_, _>>()
     };
     let page = Value::Object(object("instance role")).to_string();
-    let answer = json!({"Response": {
-        "Credentials": object("sts answer"), "ExpiredTime": u32::MAX, "RequestId": "r",
+    let response = json!({"Response": {
+        "Credentials": object("sts response"), "ExpiredTime": u32::MAX, "RequestId": "r",
     }});
     let emulator = start_emulator().await;
     emulator.set_instance_role(Some("iai-reader"));
@@ -154,42 +150,36 @@ async fn the_fields_that_are_read_are_the_vendors() {
     let [id, key, token] = expected;
     let expected = Credential::new(id, key, Some(token)).unwrap();
 
-    // The first request is for the name of the role.
+    // The first request is for the role name.
     emulator.script(delay);
-    emulator.script(Fault::from(FaultKind::answer(page)).on(Action::SecurityCredentials));
+    emulator.script(Fault::from(FaultKind::response(page)).on(Action::SecurityCredentials));
     let flags = at(&emulator, &["--credentials", "instance-role"]);
-    let credentials = start(&flags, Surroundings::new(|_| None)).await.unwrap();
+    let credentials = start(&flags, ProviderContext::new(|_| None)).await.unwrap();
     assert_eq!(*credentials.current().await.unwrap(), expected);
 
-    emulator.script(Fault::from(FaultKind::answer(answer.to_string())).on(Action::AssumeRole));
+    emulator.script(Fault::from(FaultKind::response(response.to_string())).on(Action::AssumeRole));
     let account = Account::default();
-    let surroundings = Surroundings::new(move |name| match name {
+    let context = ProviderContext::new(move |name| match name {
         "TENCENTCLOUD_SECRET_ID" => Some(account.secret_id().to_owned()),
         "TENCENTCLOUD_SECRET_KEY" => Some(account.secret_key().to_owned()),
         _ => None,
     });
     let flags = at(&emulator, &["--role-arn", "qcs::cam::uin/1:roleName/iai"]);
-    let credentials = start(&flags, surroundings).await.unwrap();
+    let credentials = start(&flags, context).await.unwrap();
     assert_eq!(*credentials.current().await.unwrap(), expected);
 }
 
 async fn start(
     flags: &[impl AsRef<str>],
-    surroundings: Surroundings,
+    context: ProviderContext,
 ) -> Result<Credentials, Unavailable> {
     let flags: Vec<_> = flags.iter().map(AsRef::as_ref).collect();
     let settings = settings(&flags);
     let clock = Clock::system();
-    Credentials::start(
-        &settings.credentials,
-        &settings.upstream,
-        surroundings,
-        clock,
-    )
-    .await
+    Credentials::start(&settings.credentials, &settings.upstream, context, clock).await
 }
 
-/// Returns flags that point at an emulator, and others.
+/// Returns flags that point to an emulator, and other flags.
 fn at(emulator: &Emulator, flags: &[&str]) -> Vec<String> {
     let endpoint = emulator.endpoint();
     let ours = [

@@ -1,4 +1,4 @@
-//! The program as a process of its own.
+//! Child process: runs the program and reads its log.
 
 use std::process::{ExitStatus, Output, Stdio};
 
@@ -10,20 +10,27 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
 };
 
-/// The program, running, with its log. It is killed when a test leaves it behind.
+/// A running program and its log. Dropping it kills the process.
 pub(crate) struct Program {
     child: Child,
-    /// Lines that a task reads, so that the program never waits for a test to read them.
+    /// Lines that a task reads, so that the program never blocks on its log.
     log: UnboundedReceiver<String>,
     read: Vec<String>,
 }
 
 impl Program {
-    /// Starts the program, with no variables but the given ones, and a log in JSON.
+    /// Starts the program with only these environment variables and a log in JSON.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_iai-facade"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_iai-facade"));
+        command
             .args(arguments)
             .env_clear()
+            .envs(variables.iter().copied());
+        Self::spawn(command, variables)
+    }
+
+    fn spawn(mut command: Command, variables: &[(&str, &str)]) -> Self {
+        let mut child = command
             .env("IAI_FACADE_LOG_FORMAT", "json")
             .env("IAI_FACADE_UNREADY_DELAY", "0s")
             .envs(variables.iter().copied())
@@ -47,7 +54,7 @@ impl Program {
         }
     }
 
-    /// Starts `serve` on free ports, and returns where it listens.
+    /// Starts `serve` on free ports and returns its addresses.
     pub(crate) async fn serve(arguments: &[&str], variables: &[(&str, &str)]) -> (Self, Addresses) {
         let ports = [
             "serve",
@@ -56,7 +63,18 @@ impl Program {
             "--admin-listen",
             "127.0.0.1:0",
         ];
-        let mut program = Self::start(&[&ports, arguments].concat(), variables);
+        Self::start(&[&ports, arguments].concat(), variables)
+            .listening()
+            .await
+    }
+
+    /// Starts `serve` from a prepared command on free ports and returns its addresses.
+    pub(crate) async fn of(command: std::process::Command) -> (Self, Addresses) {
+        Self::spawn(command.into(), &[]).listening().await
+    }
+
+    async fn listening(self) -> (Self, Addresses) {
+        let mut program = self;
         let line = program.line("listening").await;
         let address = |field: &str| line[field].as_str().unwrap().parse().unwrap();
         let addresses = Addresses {
@@ -66,7 +84,7 @@ impl Program {
         (program, addresses)
     }
 
-    /// Reads the log up to the next line with this message.
+    /// Reads the log up to the next line with this message and returns that line.
     pub(crate) async fn line(&mut self, message: &str) -> Value {
         while let Some(line) = self.log.recv().await {
             let parsed: Option<Value> = serde_json::from_str(&line).ok();
@@ -78,13 +96,34 @@ impl Program {
         panic!("no line `{message}` in the log:\n{}", self.read.join("\n"));
     }
 
-    /// Counts the descriptors that the program has open.
+    /// Returns the lines read so far.
+    pub(crate) fn read(&self) -> &[String] {
+        &self.read
+    }
+
+    /// Returns the number of open file descriptors of the program.
     pub(crate) fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id().unwrap());
         std::fs::read_dir(folder).unwrap().count()
     }
 
-    /// Sends a signal, by its name.
+    /// Returns the peak resident memory of the program, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
+        let file = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(file).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .unwrap();
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kilobytes << 10
+    }
+
+    /// Sends the signal with this name.
     pub(crate) async fn signal(&self, name: &str) {
         let process = self.child.id().unwrap().to_string();
         let sent = Command::new("kill")
@@ -95,16 +134,20 @@ impl Program {
         assert!(sent.success());
     }
 
-    /// Ends a program that was [`LOUD`], and returns its log, which has none of these secrets in it.
+    /// Stops a program that ran with [`TRACE_LOG`] and returns its log, after a check that the log
+    /// contains none of these secrets.
     pub(crate) async fn ended_without(self, secrets: &[String]) -> String {
         self.signal("TERM").await;
         let log = self.ended().await.1;
-        assert!(log.contains(r#""level":"TRACE""#), "the log is not loud");
+        assert!(
+            log.contains(r#""level":"TRACE""#),
+            "the log has no TRACE line"
+        );
         assert!(!secrets.iter().any(|secret| log.contains(secret)), "{log}");
         log
     }
 
-    /// Waits until the program has ended, and returns how, with its whole log.
+    /// Waits until the program has exited and returns its exit status and whole log.
     pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
         while let Some(line) = self.log.recv().await {
             self.read.push(line);
@@ -113,10 +156,10 @@ impl Program {
     }
 }
 
-/// The variable that makes the program log all it can.
-pub(crate) const LOUD: [(&str, &str); 1] = [("IAI_FACADE_LOG_LEVEL", "trace")];
+/// The environment variable that sets the log level to TRACE.
+pub(crate) const TRACE_LOG: [(&str, &str); 1] = [("IAI_FACADE_LOG_LEVEL", "trace")];
 
-/// Runs the program to its end, with no variables but the given ones.
+/// Runs the program with only these environment variables until it exits.
 pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_iai-facade"))
         .args(arguments)
@@ -127,7 +170,7 @@ pub(crate) async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Outpu
         .unwrap()
 }
 
-/// Returns what a program wrote to standard error.
+/// Returns the standard error of a program.
 pub(crate) fn errors(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Requests by hand, for what no client would send.
+//! Raw requests: gRPC and HTTP requests that generated clients cannot send.
 
 use std::net::SocketAddr;
 
@@ -13,13 +13,13 @@ use tokio::{
 
 use super::LOOPBACK;
 
-/// The paths of the methods.
+/// The path of the `GetGroupInfo` method.
 pub(crate) const GET_GROUP_INFO: &str = "/iaifacade.v1.FaceRecognitionService/GetGroupInfo";
 
 pub(crate) const GET_PERSON_GROUP_INFO: &str =
     "/iaifacade.v1.FaceRecognitionService/GetPersonGroupInfo";
 
-/// Begins a gRPC request by hand.
+/// Returns a builder with the headers that gRPC requires.
 pub(crate) fn request(path: &str) -> http::request::Builder {
     Request::builder()
         .method(Method::POST)
@@ -28,7 +28,7 @@ pub(crate) fn request(path: &str) -> http::request::Builder {
         .header("te", "trailers")
 }
 
-/// Sends a request as it is, which generated clients would not send.
+/// Sends a gRPC request unchanged over a new connection.
 pub(crate) async fn send(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
@@ -42,11 +42,11 @@ pub(crate) async fn send(
     sender.send_request(request).await.unwrap()
 }
 
-/// An address at which nobody answers. While it is held, no other test can be given its port.
-pub(crate) struct Nobody(TcpSocket);
+/// An address that refuses connections. While the value lives, no other test can bind its port.
+pub(crate) struct DeadUpstream(TcpSocket);
 
-impl Nobody {
-    /// Takes a port, and does not listen on it.
+impl DeadUpstream {
+    /// Binds a port without listening on it.
     pub(crate) fn new() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(LOOPBACK).unwrap();
@@ -59,7 +59,7 @@ impl Nobody {
     }
 }
 
-/// Asks for a page over plain HTTP, and returns its status and text.
+/// Sends an HTTP/1.1 request and returns the status and body of the response.
 pub(crate) async fn http(
     address: SocketAddr,
     method: &str,

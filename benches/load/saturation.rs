@@ -1,0 +1,78 @@
+//! Throughput at saturation: four times as many callers as calls may be in progress, with an upstream
+//! that responds at once, so that the two cores are the bottleneck. Callers, service and upstream share
+//! them.
+//!
+//! The callers obey the retry hint: after a rejection they wait before the next call. Callers that do not
+//! would spend most of the two cores on sending calls that are rejected.
+
+use std::{array, time::Duration};
+
+use crate::{closed_loop, replica::Replica, report::Report, upstream};
+
+/// The default of `--max-concurrent-calls`.
+const MAX_CONCURRENT_CALLS: usize = 1_024;
+
+/// The ratio of the callers of two successive measurements.
+const FACTOR: usize = 4;
+
+/// Upper bound of the resident memory of the process.
+const MAX_RESIDENT_MIB: f64 = 256.0;
+
+/// A quarter of the limit saturates both cores already, and has the lowest cost per call.
+const CALLERS: [usize; 3] = [
+    MAX_CONCURRENT_CALLS / FACTOR,
+    MAX_CONCURRENT_CALLS,
+    MAX_CONCURRENT_CALLS * FACTOR,
+];
+
+/// Number of rounds, which measure all numbers of callers in turn. The speed of a shared machine changes
+/// by a fifth within seconds, so the reported figures are medians, and shares are those within a round.
+const ROUNDS: usize = 3;
+
+pub(crate) async fn run(is_short: bool) -> Report {
+    let duration = Duration::from_secs(if is_short { 4 } else { 10 });
+    let emulator = upstream::start().await;
+    let replica = Replica::start(&emulator.endpoint(), &[]);
+    // The warm-up opens connections and lets tables grow.
+    closed_loop::run(
+        replica.address,
+        MAX_CONCURRENT_CALLS,
+        Duration::from_secs(2),
+    )
+    .await;
+
+    let mut served = [[0.0; ROUNDS]; CALLERS.len()];
+    let mut rejected = [[0.0; ROUNDS]; CALLERS.len()];
+    for round in 0..ROUNDS {
+        for (place, callers) in CALLERS.into_iter().enumerate() {
+            let counts = closed_loop::run(replica.address, callers, duration).await;
+            served[place][round] = counts.served as f64 / duration.as_secs_f64();
+            rejected[place][round] = counts.rejected as f64 / duration.as_secs_f64();
+        }
+    }
+
+    let mut report = Report::default();
+    for (place, callers) in CALLERS.into_iter().enumerate() {
+        let name = format!("{callers} callers: served per second");
+        report.note(name, median(served[place]));
+        let name = format!("{callers} callers: rejected per second");
+        match callers > MAX_CONCURRENT_CALLS {
+            true => report.note(name, median(rejected[place])),
+            false => report.at_most(0.0, name, rejected[place].into_iter().sum()),
+        }
+        if place > 0 {
+            let shares: [f64; ROUNDS] =
+                array::from_fn(|round| 100.0 * served[place][round] / served[place - 1][round]);
+            let name = "served, % of a quarter of the callers";
+            report.at_least(80.0, name, median(shares));
+        }
+    }
+    let resident = replica.resident() as f64 / f64::from(1 << 20);
+    report.at_most(MAX_RESIDENT_MIB, "resident afterwards, MiB", resident);
+    report
+}
+
+fn median(mut figures: [f64; ROUNDS]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[ROUNDS / 2]
+}

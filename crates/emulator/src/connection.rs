@@ -1,0 +1,59 @@
+//! HTTP/1.1 server connection of the emulator: serves requests until the client or a fault closes it.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+
+use super::{faults::Cut, service::Service};
+
+/// Serves a connection until it closes.
+pub(super) async fn serve(stream: TcpStream, service: Arc<Service>) {
+    let handler = service_fn(move |request| {
+        let service = Arc::clone(&service);
+        Box::pin(async move { service.call(request).await })
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .max_header_size(MAX_HEADER_BYTES)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), handler);
+    let Err(error) = (&mut connection).await else {
+        return;
+    };
+    match error.source().and_then(|cause| cause.downcast_ref()) {
+        Some(Closed(cut)) => send_partial(&connection.into_parts().io.into_inner(), *cut).await,
+        None => tracing::trace!(%error, "emulator connection failed"),
+    }
+}
+
+/// Returned to the HTTP server instead of a response, so that it closes the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("a scripted fault closes the connection")]
+pub(super) struct Closed(pub(super) Cut);
+
+/// Sends the beginning of a response. Dropping the stream then closes the connection.
+async fn send_partial(stream: &TcpStream, cut: Cut) {
+    let part: &[u8] = match cut {
+        Cut::BeforeHeaders => return,
+        Cut::InsideHeaders => b"HTTP/1.1 200 OK\r\nContent-Type: appl",
+        Cut::InsideBody => {
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n\
+              {\"Response\":{\"Gro"
+        }
+    };
+    // So few bytes fit into the send buffer at once. A failed write means that the client has disconnected.
+    if stream.writable().await.is_ok() {
+        let _ = stream.try_write(part);
+    }
+}
+
+/// Idle timeout between requests. The API also closes idle connections after one minute.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Maximum size of the request line and headers together, in bytes: twice the longest query that the API
+/// accepts. Larger requests receive status 431.
+const MAX_HEADER_BYTES: usize = 64 << 10;

@@ -1,0 +1,292 @@
+//! Request handling of the emulator. A request passes these steps in order:
+//!
+//! 1. A request whose method, path or size the API does not accept is rejected.
+//! 2. The signature is verified, regardless of the script, so that every test of a fault also tests
+//!    signing. Temporary credentials that the emulator issued are accepted until they expire.
+//! 3. Every verified IAI request counts against the rate limit.
+//! 4. A scripted fault applies. Requests that failed an earlier step consume no fault.
+//! 5. Version, action and parameters are checked, and the action produces the response.
+//!
+//! Requests to the instance metadata service are unsigned and pass only step 4.
+
+use std::future::pending;
+
+use bytes::Bytes;
+use http::{Request, Response, header::DATE, request::Parts};
+use hyper::body::Incoming;
+use parking_lot::{Mutex, MutexGuard};
+use secrecy::SecretString;
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    account::Account,
+    actions::{self, Action},
+    clock::Clock,
+    connection::Closed,
+    dataset::Dataset,
+    envelope::ApiError,
+    faults::{Cut, Script},
+    fixtures::Fixtures,
+    headers::{header, required},
+    instance_metadata,
+    issued_credentials::IssuedCredentials,
+    parameters::Parameters,
+    rate_limit::RateLimit,
+    reply::{Body, End, Reply},
+    request_body::{self, BodyError},
+    request_log::{ReceivedRequest, RequestLog},
+    sts, verification,
+};
+
+/// Handles requests.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) request_log: RequestLog,
+    pub(super) clock: Clock,
+    /// The number of issued temporary credentials.
+    pub(super) issued: watch::Sender<usize>,
+    state: Mutex<State>,
+    /// Permits for reading large bodies.
+    large_bodies: Semaphore,
+    dataset: Dataset,
+}
+
+/// The mutable state of the emulator.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) account: Account,
+    /// Further accepted accounts.
+    pub(super) further_accounts: Vec<Account>,
+    /// The role of the instance whose metadata service this is.
+    pub(super) instance_role: Option<String>,
+    pub(super) issued: IssuedCredentials,
+    pub(super) rate_limit: RateLimit,
+    pub(super) script: Script,
+    /// The token that authenticates a service account.
+    pub(super) web_identity: SecretString,
+}
+
+impl State {
+    /// Returns the account with this `SecretId`, or the main account if none matches.
+    fn account_of(&self, secret_id: &str) -> Account {
+        let mut accounts = self.further_accounts.iter();
+        let claimed = accounts.rfind(|account| account.secret_id() == secret_id);
+        claimed.unwrap_or(&self.account).clone()
+    }
+}
+
+impl Service {
+    /// Creates a service in the state that `fixtures` define.
+    pub(super) fn new(fixtures: Fixtures) -> Self {
+        Self {
+            request_log: RequestLog::default(),
+            clock: Clock::new(fixtures.clock_offset),
+            issued: watch::Sender::default(),
+            state: Mutex::new(State {
+                account: fixtures.account,
+                further_accounts: Vec::new(),
+                instance_role: None,
+                issued: IssuedCredentials::default(),
+                rate_limit: RateLimit::new(fixtures.rate_limit),
+                script: fixtures.faults.into_iter().collect(),
+                web_identity: WEB_IDENTITY.into(),
+            }),
+            large_bodies: Semaphore::new(MAX_LARGE_BODIES),
+            dataset: fixtures.dataset,
+        }
+    }
+
+    /// Locks the mutable state.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Handles one request.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Closed`] if the connection must be closed instead.
+    pub(super) async fn call(&self, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+        let (head, body) = request.into_parts();
+        if head.uri.path().starts_with(instance_metadata::ROOT) {
+            let reply = self.receive_metadata(&head);
+            return self.send(reply).await;
+        }
+        let body = match request_body::read(&head, body, &self.large_bodies).await {
+            Ok(body) => Ok(body),
+            Err(BodyError::Api(error)) => Err(error),
+            Err(BodyError::Disconnected) => return Err(Closed(Cut::BeforeHeaders)),
+        };
+        let reply = self.receive(&head, body);
+        self.send(reply).await
+    }
+
+    /// Determines the reply to a request and logs the request.
+    fn receive(&self, head: &Parts, body: Result<Bytes, ApiError>) -> Reply {
+        let action = requested_action(head);
+        let parameters = match &body {
+            Ok(body) => Parameters::parse(head, body),
+            Err(error) => Err(error.clone()),
+        };
+        let query = head.uri.query().map_or(0, str::len);
+        let is_small = body
+            .as_ref()
+            .is_ok_and(|body| body.len() + query <= MAX_LOGGED);
+        let result = || {
+            let parameters = parameters.as_ref().map_err(Clone::clone);
+            self.run(action.clone()?, parameters?)
+        };
+        let known = action.as_ref().ok().copied();
+        let reply = match body.and_then(|body| self.admit(head, &body, known)) {
+            Ok(()) => {
+                let id = parameters.as_ref().ok().and_then(actions::requested_id);
+                let fault = self.state().script.take(known, id);
+                fault.map_or_else(
+                    || Reply::normal(result()),
+                    |fault| Reply::faulty(fault, result),
+                )
+            }
+            Err(error) => Reply::normal(Err(error)),
+        };
+        tracing::debug!(action = ?action.as_ref().ok(), code = reply.code, "emulator received a request");
+        let logged = parameters.as_ref().ok().filter(|_| is_small);
+        let request = ReceivedRequest::new(head, logged, reply.code.clone());
+        let role = self.role_of_signer(head);
+        self.request_log.add(ReceivedRequest { role, ..request });
+        reply
+    }
+
+    fn receive_metadata(&self, head: &Parts) -> Reply {
+        let fault = self
+            .state()
+            .script
+            .take(Some(Action::SecurityCredentials), None);
+        let page = || {
+            let mut state = self.state();
+            let role = state.instance_role.clone();
+            let now = self.clock.now();
+            let issued = &mut state.issued;
+            let page = instance_metadata::page(head.uri.path(), role.as_deref(), issued, now);
+            self.issued.send_replace(issued.count());
+            page
+        };
+        let reply = match fault {
+            Some(fault) => Reply::faulty(fault, || Ok(page().unwrap_or_default().into())),
+            None => Reply::page(page()),
+        };
+        self.request_log
+            .add(ReceivedRequest::new(head, None, reply.code.clone()));
+        reply
+    }
+
+    /// Runs the action of an admitted request.
+    fn run(&self, action: Action, parameters: &Parameters) -> Result<Bytes, ApiError> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        let State {
+            issued,
+            web_identity,
+            ..
+        } = &mut *state;
+        let result = match action {
+            Action::AssumeRole => sts::assume_role(parameters, issued, now),
+            Action::AssumeRoleWithWebIdentity => {
+                sts::assume_role_with_web_identity(parameters, web_identity, issued, now)
+            }
+            Action::GetGroupInfo => return actions::get_group_info(parameters, &self.dataset),
+            Action::GetPersonGroupInfo => {
+                return actions::get_person_group_info(parameters, &self.dataset);
+            }
+            Action::SecurityCredentials => Err(ApiError::new(
+                "InvalidAction",
+                "The action `SecurityCredentials` does not exist.",
+            )),
+        };
+        self.issued.send_replace(issued.count());
+        result
+    }
+
+    fn role_of_signer(&self, head: &Parts) -> Option<String> {
+        let secret_id = verification::claimed_secret_id(head)?;
+        let state = self.state();
+        Some(state.issued.by_secret_id(secret_id)?.role.clone())
+    }
+
+    /// Verifies the signature of a request, then counts the request against the rate limit.
+    fn admit(&self, head: &Parts, body: &[u8], action: Option<Action>) -> Result<(), ApiError> {
+        let is_unsigned = header(head, "authorization") == Some("SKIP");
+        if is_unsigned && action == Some(Action::AssumeRoleWithWebIdentity) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let service = action.map_or("iai", Action::service);
+        let secret_id = verification::claimed_secret_id(head).unwrap_or_default();
+        let temporary = self.state().issued.by_secret_id(secret_id).cloned();
+        let account = match &temporary {
+            Some(temporary) => temporary.account.clone(),
+            None => self.state().account_of(secret_id),
+        };
+        verification::verify(head, body, &account, service, now)?;
+        if temporary.is_some_and(|temporary| now >= temporary.expires) {
+            return Err(verification::token_failure());
+        }
+        if service != "iai" || self.state().rate_limit.admit(now) {
+            Ok(())
+        } else {
+            Err(ApiError::new(
+                "RequestLimitExceeded",
+                "The request rate exceeds the limit of the account.",
+            ))
+        }
+    }
+
+    async fn send(&self, reply: Reply) -> Result<Response<Body>, Closed> {
+        if let Some(delay) = reply.delay {
+            let guard = self.request_log.disconnect_guard();
+            tokio::time::sleep(delay).await;
+            guard.disarm();
+        }
+        match reply.end {
+            End::Cut(cut) => Err(Closed(cut)),
+            End::Hold => {
+                let _guard = self.request_log.disconnect_guard();
+                pending().await
+            }
+            End::Send(mut response) => {
+                if let Some(date) = self.clock.http_date() {
+                    response.headers_mut().insert(DATE, date);
+                }
+                Ok(response)
+            }
+        }
+    }
+}
+
+fn requested_action(head: &Parts) -> Result<Action, ApiError> {
+    let name = required(head, "x-tc-action", "Action")?;
+    let version = required(head, "x-tc-version", "Version")?;
+    let action = Action::named(name);
+    if version != action.map_or(VERSION, Action::version) {
+        let message = format!("The version `{version}` does not exist.");
+        return Err(ApiError::new("NoSuchVersion", message));
+    }
+    action.ok_or_else(|| {
+        let message = format!("The action `{name}` does not exist.");
+        ApiError::new("InvalidAction", message)
+    })
+}
+
+/// Maximum size of the body or query of a request whose parameters are logged, in bytes.
+const MAX_LOGGED: usize = 4 << 10;
+
+/// Maximum number of large bodies that are read concurrently.
+const MAX_LARGE_BODIES: usize = 4;
+
+/// The supported version of IAI.
+const VERSION: &str = "2020-03-03";
+
+/// The default token of a service account.
+const WEB_IDENTITY: &str = "emulator-web-identity";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Credential provider chain: tries the providers in order, and keeps to the first that has a
+//! credential. Does not cache.
+
+use std::fmt;
+
+use super::{
+    environment, instance_role, mounted_files, profile_file,
+    provider::{CredentialProvider, ProvidedCredential, ProviderError},
+    provider_setup::ProviderSetup,
+    unavailable::Unavailable,
+    web_identity,
+};
+use crate::config::CredentialSource;
+
+/// A chain of providers. Once one has returned a credential, the others are never tried.
+pub(super) struct ProviderChain {
+    providers: Vec<Box<dyn CredentialProvider>>,
+    /// The index of the selected provider. If it becomes absent, no other identity replaces it.
+    chosen: Option<usize>,
+}
+
+/// Returns the provider of a source.
+fn provider(source: CredentialSource, setup: &ProviderSetup<'_>) -> Box<dyn CredentialProvider> {
+    match source {
+        CredentialSource::Files => mounted_files::provider(setup),
+        CredentialSource::Environment => environment::provider(setup),
+        CredentialSource::Profile => profile_file::provider(setup),
+        CredentialSource::WebIdentity => web_identity::provider(setup),
+        CredentialSource::InstanceRole => instance_role::provider(setup),
+    }
+}
+
+impl ProviderChain {
+    /// Returns a chain of the configured provider, or of all providers.
+    pub(super) fn new(setup: &ProviderSetup<'_>) -> Self {
+        let only = setup.settings.source;
+        let sources = CredentialSource::all()
+            .iter()
+            .filter(|source| only.is_none_or(|only| only == **source));
+        Self {
+            providers: sources.map(|source| provider(*source, setup)).collect(),
+            chosen: None,
+        }
+    }
+
+    /// Returns a chain of one provider, which is selected.
+    pub(super) fn of(provider: Box<dyn CredentialProvider>) -> Self {
+        Self {
+            providers: vec![provider],
+            chosen: Some(0),
+        }
+    }
+
+    /// Loads the credential from the selected provider, or else from the first that has one.
+    pub(super) async fn load(&mut self) -> Result<ProvidedCredential, Unavailable> {
+        let mut report = Vec::new();
+        let mut is_transient = false;
+        for (place, provider) in self.providers.iter().enumerate() {
+            if self.chosen.is_some_and(|chosen| chosen != place) {
+                continue;
+            }
+            let error = match provider.load().await {
+                Ok(provided) => {
+                    if self.chosen.is_none() {
+                        tracing::info!(provider = provider.name(), "credential provider selected");
+                    }
+                    self.chosen = Some(place);
+                    return Ok(provided);
+                }
+                Err(error) => error,
+            };
+            report.push(format!("{}: {}", provider.name(), error.reason()));
+            if !matches!(error, ProviderError::Absent(_)) {
+                is_transient = matches!(error, ProviderError::Transient(_));
+                break;
+            }
+        }
+        Err(Unavailable {
+            report,
+            is_transient,
+        })
+    }
+
+    /// Returns whether the selected provider is local, so that loading from it is cheap.
+    pub(super) fn is_local(&self) -> bool {
+        let chosen = self.chosen.and_then(|place| self.providers.get(place));
+        chosen.is_some_and(|provider| provider.is_local())
+    }
+}
+
+impl fmt::Debug for ProviderChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.providers.iter().map(|provider| provider.name());
+        f.debug_list().entries(names).finish()
+    }
+}

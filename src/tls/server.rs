@@ -1,0 +1,77 @@
+//! TLS server configuration of the gRPC port: the server certificate and the verification of client
+//! certificates.
+
+use std::sync::Arc;
+
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::ring,
+    pki_types::CertificateDer,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
+    version::{TLS12, TLS13},
+};
+
+use super::pem::{pair_error, parse_certificates, parse_key};
+
+/// The ALPN name of HTTP/2.
+const HTTP2: &[u8] = b"h2";
+
+/// The TLS configuration of the gRPC port.
+#[derive(Debug)]
+pub struct ServerTls {
+    /// The configuration of new connections.
+    pub config: Arc<ServerConfig>,
+    /// The server certificate, without those of its issuers.
+    pub certificate: CertificateDer<'static>,
+}
+
+/// Returns the TLS configuration with this server certificate and private key, both in PEM. If
+/// `authorities` (PEM) is given, the server requests client certificates issued by them.
+///
+/// A client without a certificate can connect all the same: it may call the health service, and every
+/// other call fails with UNAUTHENTICATED, which explains more than a failed handshake. An expired
+/// certificate, or one of another authority, fails the handshake.
+///
+/// # Errors
+///
+/// Fails with a message if the content of a file is invalid, or if the key does not belong to the
+/// certificate.
+pub fn server_config(
+    certificates: &[u8],
+    key: &[u8],
+    authorities: Option<&[u8]>,
+) -> Result<ServerTls, String> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|error| error.to_string())?;
+    let builder = match authorities {
+        Some(authorities) => {
+            let mut roots = RootCertStore::empty();
+            for authority in parse_certificates(authorities)? {
+                roots
+                    .add(authority)
+                    .map_err(|error| format!("invalid certificate authority: {error}"))?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| error.to_string())?;
+            builder.with_client_cert_verifier(verifier)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let certificates = parse_certificates(certificates)?;
+    let certificate = certificates[0].clone();
+    let mut config = builder
+        .with_single_cert(certificates, parse_key(key)?)
+        .map_err(|error| pair_error(&error))?;
+    config.alpn_protocols = vec![HTTP2.to_vec()];
+    // No session resumption: a resumed session would skip the verification of the client certificate.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(ServerTls {
+        config: Arc::new(config),
+        certificate,
+    })
+}

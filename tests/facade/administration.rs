@@ -1,0 +1,12 @@
+//! Running the service: command line, variables, files, admin port, health, logs and shutdown.
+
+mod access_log;
+mod admin_port;
+mod call_command;
+mod command_line;
+mod files;
+mod health;
+mod log_output;
+mod probe;
+mod shutdown;
+mod variables;

@@ -1,0 +1,5 @@
+//! Deadlines, retries and their budget, and the clock that signatures depend on.
+
+mod clock_skew;
+mod deadlines;
+mod retries;

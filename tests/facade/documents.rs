@@ -1,0 +1,10 @@
+//! The documents, compared with the program.
+
+mod benchmarks;
+mod error_codes;
+mod imports;
+mod links;
+mod markdown;
+mod sources;
+mod tables;
+mod troubleshooting;

@@ -1,0 +1,91 @@
+//! The program's table of error codes, compared with tests/data/error_codes.csv and the vendor's pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use iai_facade::upstream::error_code::{Class, Field, documented, documented_codes};
+
+const PAGES: [&str; 2] = [
+    include_str!("../../data/documentation/GetGroupInfo.txt"),
+    include_str!("../../data/documentation/GetPersonGroupInfo.txt"),
+];
+
+#[test]
+fn the_program_and_the_table_list_the_same_codes() {
+    let table = table();
+    assert_eq!(table.len(), 131);
+
+    for (code, (class, field)) in &table {
+        let row = documented(code).unwrap_or_else(|| panic!("{code} has no row"));
+        assert_eq!(named(row, code), (class.as_str(), field.as_str()), "{code}");
+    }
+    let rows: BTreeSet<_> = documented_codes().collect();
+    assert_eq!(rows, table.keys().map(String::as_str).collect());
+}
+
+#[test]
+fn every_code_of_both_vendor_pages_has_a_row() {
+    let counts = PAGES.map(|page| {
+        let (_, list) = page.split_once("Error Code Description\n").unwrap();
+        let codes: Vec<_> = list
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .map(|line| line.split_once(' ').unwrap().0)
+            .collect();
+        for code in &codes {
+            assert!(documented(code).is_some(), "{code} has no row");
+        }
+        codes.len()
+    });
+
+    assert_eq!(counts, [10, 66]);
+}
+
+/// Returns the class and field of each code of the table.
+fn table() -> BTreeMap<String, (String, String)> {
+    let csv = include_str!("../../data/error_codes.csv");
+    let rows = csv.lines().skip(1).map(|line| {
+        let columns: Vec<_> = line.split(',').collect();
+        (
+            columns[0].to_owned(),
+            (columns[3].to_owned(), columns[5].to_owned()),
+        )
+    });
+    rows.collect()
+}
+
+/// Returns the class and field of a row of the program, as the table spells them.
+fn named(class: Class, code: &str) -> (&'static str, &'static str) {
+    match class {
+        Class::Account => ("account", ""),
+        Class::AlreadyExists => ("already_exists", ""),
+        Class::BadField(field) => ("bad_field", name(field)),
+        Class::BadRequest => ("bad_request", ""),
+        Class::BillingLookup if code.starts_with("ResourceUnavailable.") => ("transient", ""),
+        Class::BillingLookup => panic!("{code} is not a billing look-up"),
+        Class::Clock => ("clock", ""),
+        Class::Conflict => ("conflict", ""),
+        Class::Credentials | Class::StaleCredential => ("credentials", ""),
+        Class::FacadeFault => ("facade_fault", ""),
+        Class::NotFound(field) => ("not_found", field.map_or("", name)),
+        Class::OutOfRange(field) => ("out_of_range", name(field)),
+        Class::Policy => ("policy", ""),
+        Class::Quota => ("quota", ""),
+        Class::PageTooLarge | Class::ResponseTooLarge => ("bad_field", "limit"),
+        Class::State => ("state", ""),
+        Class::Throttled => ("throttled", ""),
+        Class::Transient => ("transient", ""),
+        Class::Unknown => ("unknown", ""),
+        Class::UpstreamFault => ("upstream_fault", ""),
+        Class::Withdrawn => ("withdrawn", ""),
+    }
+}
+
+fn name(field: Field) -> &'static str {
+    match field {
+        Field::GroupId => "group_id",
+        Field::Limit => "limit",
+        Field::Offset => "offset",
+        Field::PersonId => "person_id",
+        Field::RequiredId => "(the id the method requires)",
+    }
+}

@@ -1,0 +1,235 @@
+//! Tables of docs/ and the threat model, compared with the program and the tests.
+
+use std::{fs, net::Ipv4Addr, time::Duration};
+
+use clap::{Args, Command};
+use iai_facade::{
+    config::ServeArgs,
+    context::{Context, Deadline, Identity, Subject},
+    credentials::Unavailable,
+    operation::{InvalidReply, InvalidRequest},
+    proto::ErrorReason,
+    proto::grpc_code,
+    service::{Failure, Unauthenticated},
+    upstream::{ApiError, Error},
+};
+use tokio::time::Instant;
+use tonic::Status;
+use tonic_types::StatusExt;
+
+use crate::harness::{own_reason, text};
+
+const CONFIGURATION: &str = "docs/configuration.md";
+const BEGIN: &str = "<!-- settings -->\n";
+const END: &str = "<!-- end of settings -->\n";
+
+#[test]
+fn the_documented_settings_are_those_of_the_program() {
+    let document = fs::read_to_string(CONFIGURATION).unwrap();
+    let (before, rest) = document.split_once(BEGIN).unwrap();
+    let (written, after) = rest.split_once(END).unwrap();
+    let expected = settings();
+
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(
+            CONFIGURATION,
+            [before, BEGIN, &expected, END, after].concat(),
+        )
+        .unwrap();
+    } else {
+        assert_eq!(written, expected);
+    }
+}
+
+#[test]
+fn the_tests_that_the_threat_model_names_exist() {
+    let text = include_str!("../../../THREAT_MODEL.md");
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named: Vec<_> = quoted
+        .filter_map(|name| name.rsplit_once("::"))
+        .filter(|(chapter, _)| *chapter != "chapter")
+        .collect();
+    assert!(named.len() > 20);
+
+    for (chapter, test) in named {
+        let path = format!("tests/facade/{}.rs", chapter.replace("::", "/"));
+        let source = fs::read_to_string(&path).expect(&path);
+        assert!(
+            source.contains(&format!("fn {test}()")),
+            "{chapter}::{test}"
+        );
+    }
+}
+
+#[test]
+fn each_control_loop_has_its_row_and_a_test_of_its_recovery() {
+    let rows = table("docs/quota.md", "| control loop | learns |");
+    let loops: Vec<Vec<_>> = include_str!("../../data/control_loops.csv")
+        .lines()
+        .skip(1)
+        .map(|row| row.split(';').collect())
+        .collect();
+    assert_eq!(rows.len(), loops.len());
+
+    for (row, columns) in rows.iter().zip(&loops) {
+        assert_eq!(row, &columns[..4]);
+        let source = fs::read_to_string(columns[4]).expect(columns[4]);
+        assert!(
+            source.contains(&format!("fn {}(", columns[5])),
+            "{columns:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn errors_of_the_service_have_their_documented_status_and_delay() {
+    let failures = [
+        Failure::InvalidRequest(InvalidRequest {
+            violations: Vec::new(),
+        }),
+        Failure::InvalidReply(InvalidReply::PersonNotFound, "r".to_owned()),
+        Failure::Upstream(Error::Credentials(Unavailable {
+            report: Vec::new(),
+            is_transient: true,
+        })),
+        Failure::TimedOut,
+        Failure::Upstream(Error::Malformed {
+            reason: String::new(),
+            is_server_error: false,
+        }),
+        Failure::Upstream(Error::RateLimited {
+            wait: Duration::from_millis(1_000),
+        }),
+        Failure::Overloaded,
+        Failure::Upstream(Error::CircuitOpen),
+        Failure::DeadlineExceeded,
+        Failure::CallerUnauthenticated(Unauthenticated::NoToken),
+        Failure::CallerNotAllowed,
+        Failure::MethodUnknown,
+    ];
+    let rows = table("docs/errors.md", "| reason | status |");
+    assert_eq!(rows.len(), failures.len());
+
+    for (row, failure) in rows.into_iter().zip(failures) {
+        let status = failure.into_status(&context());
+        assert_eq!(own_reason(&status), row[0]);
+        assert_eq!(grpc_code::name(status.code()), row[1], "{row:?}");
+        assert_eq!(retry(&status), row[2].split(',').next().unwrap(), "{row:?}");
+        ErrorReason::from_str_name(&format!("ERROR_REASON_{}", row[0])).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_error_class_has_its_documented_status_and_delay() {
+    let rows = table("docs/errors.md", "| class | status |");
+    let policy = include_str!("../../data/error_codes.csv").lines().skip(1);
+    let policy: Vec<Vec<_>> = policy.map(|row| row.split(',').collect()).collect();
+    for row in &rows {
+        assert!(
+            policy
+                .iter()
+                .any(|code| code[0] == row[3] && code[3] == row[0]),
+            "{row:?}"
+        );
+    }
+
+    for columns in policy {
+        let (error_code, class) = (columns[0], columns[3]);
+        let row = rows.iter().find(|row| row[0] == class).unwrap();
+        let error = ApiError {
+            code: error_code.to_owned(),
+            ..ApiError::default()
+        };
+        let status = Failure::Upstream(Error::Api(error)).into_status(&context());
+
+        assert_eq!(grpc_code::name(status.code()), row[1], "{error_code}");
+        let is_lookup = class == "transient" && error_code.starts_with("ResourceUnavailable.");
+        let delay = if is_lookup {
+            "1000 ms"
+        } else {
+            row[2].as_str()
+        };
+        assert_eq!(retry(&status), delay, "{error_code}");
+    }
+}
+
+/// Returns the tables of settings, one for each group of the program's help.
+fn settings() -> String {
+    let command = ServeArgs::augment_args(Command::new("serve"));
+    let mut tables = String::new();
+    let mut group = None;
+    for argument in command.get_arguments() {
+        if group != argument.get_help_heading() {
+            group = argument.get_help_heading();
+            let heading = group.unwrap();
+            tables.push_str(&format!(
+                "\n### {heading}\n\n| setting | default | |\n| --- | --- | --- |\n"
+            ));
+        }
+        let help = argument.get_help().unwrap().to_string();
+        // Without a default value in the parser, the help states the default.
+        let (help, stated) = match help.split_once(" [default: ") {
+            Some((help, stated)) => (help.to_owned(), stated.trim_end_matches(']').to_owned()),
+            None => (help, String::new()),
+        };
+        let default = argument.get_default_values().first();
+        let default = default.map(|value| format!("`{}`", value.to_str().unwrap()));
+        let names = argument.get_value_names().unwrap().join(" ");
+        let flag = argument.get_long().unwrap();
+        tables.push_str(&format!(
+            "| `--{flag} {names}` | {} | {help} |\n",
+            default.unwrap_or(stated)
+        ));
+    }
+    tables.push('\n');
+    tables
+}
+
+/// Returns the cells of the table of `document` that begins with `header`, without code marks.
+fn table(document: &str, header: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(document).unwrap();
+    let (_, rest) = text.split_once(header).unwrap();
+    let rows = rest
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let cells = row.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().replace('`', "")).collect()
+    })
+    .collect()
+}
+
+/// Returns the retry column of an error, as docs/errors.md writes it.
+fn retry(status: &Status) -> String {
+    let delay = status
+        .get_details_retry_info()
+        .and_then(|retry| retry.retry_delay);
+    match text(status.metadata(), "grpc-retry-pushback-ms") {
+        "" => String::new(),
+        "-1" => "no".to_owned(),
+        milliseconds => {
+            assert_eq!(
+                delay,
+                Some(Duration::from_millis(milliseconds.parse().unwrap()))
+            );
+            format!("{milliseconds} ms")
+        }
+    }
+}
+
+/// Returns the context of a call with all optional fields set.
+fn context() -> Context {
+    let context = Context::new(
+        Deadline::new(Instant::now(), None, Duration::from_secs(1)),
+        false,
+        Identity::Address(Ipv4Addr::LOCALHOST.into()),
+    );
+    let fields = &["person_id", "offset", "limit"];
+    context.set_subject(Subject {
+        action: "GetPersonGroupInfo",
+        fields,
+        id: "2001".to_owned(),
+    });
+    context
+}
