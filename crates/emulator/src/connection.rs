@@ -6,7 +6,7 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::{faults::Cut, service::Service};
+use super::{faults::Cut, reply::Closed, service::Service};
 
 /// Serves a connection until it closes.
 pub(super) async fn serve(stream: TcpStream, service: Arc<Service>) {
@@ -29,11 +29,6 @@ pub(super) async fn serve(stream: TcpStream, service: Arc<Service>) {
         None => tracing::trace!(%error, "emulator connection failed"),
     }
 }
-
-/// Returned to the HTTP server instead of a response, so that it closes the connection.
-#[derive(Debug, thiserror::Error)]
-#[error("a scripted fault closes the connection")]
-pub(super) struct Closed(pub(super) Cut);
 
 /// Sends the beginning of a response. Dropping the stream then closes the connection.
 async fn send_partial(stream: &TcpStream, cut: Cut) {

@@ -1,5 +1,5 @@
 //! Fault script: an ordered list of faults, each with the requests it applies to and the number of times
-//! it happens. `entry` parses faults from fixtures; `reply` turns them into responses.
+//! it happens. `fixtures` parses them; `reply` turns them into responses.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -8,13 +8,10 @@ use serde::Deserialize;
 
 use super::actions::Action;
 
-mod entry;
-
 /// A fault that replaces or alters a response.
 ///
 /// `Fault::from(FaultKind::Hold)` applies once, to the next request of any action.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "entry::Entry")]
+#[derive(Clone, Debug)]
 pub struct Fault {
     /// The action it applies to; `None` for all.
     pub action: Option<Action>,
@@ -144,7 +141,7 @@ impl FaultKind {
 }
 
 /// The message of a scripted error without a message.
-const DEFAULT_MESSAGE: &str = "Scripted by the emulator's fixtures.";
+pub(super) const DEFAULT_MESSAGE: &str = "Scripted by the emulator's fixtures.";
 
 /// The point of the response at which the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

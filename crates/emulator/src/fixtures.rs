@@ -1,6 +1,8 @@
 //! Fixtures: the initial account, clock offset, rate limit, groups, persons and faults of an emulator, and
 //! their TOML parser.
 
+mod fault;
+
 use std::{collections::HashMap, num::NonZeroU32};
 
 use serde::Deserialize;

@@ -27,6 +27,11 @@ pub(super) struct Reply {
     pub(super) end: End,
 }
 
+/// Returned to the HTTP server instead of a response, so that it closes the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("a scripted fault closes the connection")]
+pub(super) struct Closed(pub(super) Cut);
+
 /// The end of a request.
 #[derive(Debug)]
 pub(super) enum End {

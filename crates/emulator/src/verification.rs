@@ -5,10 +5,11 @@
 
 use authorization::Authorization;
 use canonical_request::{Spelling, canonical_request, payload_hash};
+use digest::{hex, sha256_hex};
 use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
 use secrecy::ExposeSecret;
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use time::{OffsetDateTime, macros::format_description};
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
 
 mod authorization;
 mod canonical_request;
+mod digest;
 
 /// Returns the `SecretId` that a request names, without verifying the signature.
 pub(super) fn claimed_secret_id(head: &Parts) -> Option<&str> {
@@ -148,14 +150,6 @@ fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes any key");
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Maximum difference between the client's clock and the emulator's, in seconds, in both directions.

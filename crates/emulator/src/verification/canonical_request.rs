@@ -2,7 +2,7 @@
 
 use http::{header::HOST, request::Parts};
 
-use super::sha256_hex;
+use super::digest::sha256_hex;
 use crate::headers::header;
 
 /// Returns the canonical request, with header values in the given spelling.
