@@ -1,7 +1,11 @@
-//! Imports between the modules of `src/`: they follow the order in ARCHITECTURE.md, and no files import
-//! each other in a cycle.
+//! Imports between modules: those of `src/` follow the order in ARCHITECTURE.md, and no files of a crate
+//! import each other in a cycle.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The heading of the table of modules, from top to bottom.
 const TABLE: &str = "| modules | job | must not know |\n";
@@ -9,7 +13,7 @@ const TABLE: &str = "| modules | job | must not know |\n";
 #[test]
 fn modules_import_only_from_those_below_them_in_the_architecture() {
     let order = order(&fs::read_to_string("ARCHITECTURE.md").unwrap());
-    let sources = Sources::new(&read());
+    let sources = Sources::new(&read(Path::new("src")));
 
     let mut listed: Vec<_> = order.iter().flatten().cloned().collect();
     listed.sort();
@@ -19,7 +23,12 @@ fn modules_import_only_from_those_below_them_in_the_architecture() {
 
 #[test]
 fn no_files_import_each_other() {
-    assert_eq!(Sources::new(&read()).cycle(), None);
+    let members = fs::read_dir("crates").unwrap();
+    let members = members.map(|member| member.unwrap().path().join("src"));
+    for folder in members.chain([PathBuf::from("src")]) {
+        let cycle = Sources::new(&read(&folder)).cycle();
+        assert_eq!(cycle, None, "{}", folder.display());
+    }
 }
 
 #[test]
@@ -313,10 +322,10 @@ fn texts(files: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Returns the texts of `src/` by module, without the roots of the library and the program, and
-/// without tests.
-fn read() -> BTreeMap<String, String> {
-    let mut folders = vec![PathBuf::from("src")];
+/// Returns the texts of a crate's sources by module, without the roots of the library and the program,
+/// and without tests.
+fn read(sources: &Path) -> BTreeMap<String, String> {
+    let mut folders = vec![sources.to_owned()];
     let mut texts = BTreeMap::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -329,7 +338,7 @@ fn read() -> BTreeMap<String, String> {
             } else if path.extension() == Some("rs".as_ref())
                 && !["lib", "main", "tests"].contains(&name)
             {
-                let module = path.strip_prefix("src").unwrap().with_extension("");
+                let module = path.strip_prefix(sources).unwrap().with_extension("");
                 let module = module.to_str().unwrap().replace('/', "::");
                 texts.insert(module, fs::read_to_string(path).unwrap());
             }
