@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::{
     headers::{header, truncated},
     parameters::Parameters,
+    verification,
 };
 
 /// A request as the emulator received it.
@@ -31,6 +32,8 @@ pub struct ReceivedRequest {
     pub role: Option<String>,
     /// Whether the request had an `X-TC-Token`.
     pub has_token: bool,
+    /// The product in the credential scope of the signature; `None` if the request is not signed.
+    pub signed_service: Option<String>,
     /// `X-TC-Timestamp`, a Unix time in seconds; `None` if absent or not a number.
     pub timestamp: Option<i64>,
     /// The path: `/`, or the path of a metadata request.
@@ -60,6 +63,7 @@ impl ReceivedRequest {
             request_client: text("x-tc-requestclient"),
             role: None,
             has_token: head.headers.contains_key("x-tc-token"),
+            signed_service: verification::claimed_service(head).map(truncated),
             timestamp: header(head, "x-tc-timestamp").and_then(|text| text.parse().ok()),
             path: truncated(head.uri.path()),
             method: truncated(head.method.as_str()),

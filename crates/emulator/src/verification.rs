@@ -3,11 +3,13 @@
 //! deviation, both forms are valid: the documentation trims and lower-cases header values, the SDKs sign
 //! them as sent, and the Node.js SDK signs the host without its port.
 
+use std::net::Ipv4Addr;
+
 use authorization::Authorization;
-use canonical_request::{Spelling, canonical_request, payload_hash};
+use canonical_request::{Spelling, canonical_request, payload_hash, without_port};
 use digest::{hex, sha256_hex};
 use hmac::{Hmac, KeyInit, Mac};
-use http::request::Parts;
+use http::{header::HOST, request::Parts};
 use secrecy::ExposeSecret;
 use sha2::Sha256;
 use time::{OffsetDateTime, macros::format_description};
@@ -24,12 +26,24 @@ mod digest;
 
 /// Returns the `SecretId` that a request names, without verifying the signature.
 pub(super) fn claimed_secret_id(head: &Parts) -> Option<&str> {
-    let authorization = Authorization::parse(header(head, "authorization")?).ok()?;
-    Some(authorization.secret_id)
+    Some(authorization(head)?.secret_id)
+}
+
+/// Returns the product that the credential scope of a request names, without verifying the signature.
+pub(super) fn claimed_service(head: &Parts) -> Option<&str> {
+    Some(authorization(head)?.service)
+}
+
+fn authorization(head: &Parts) -> Option<Authorization<'_>> {
+    Authorization::parse(header(head, "authorization")?).ok()
 }
 
 /// Verifies that `account` signed this request to the product `service` within five minutes of `now`, a
 /// Unix time in seconds.
+///
+/// The credential scope must name `service` only under a domain name, as all names of Tencent Cloud are:
+/// the Node.js SDK takes the product from the first label of the host, which is `127` or `localhost` for
+/// a local emulator.
 ///
 /// # Errors
 ///
@@ -51,6 +65,7 @@ pub(super) fn verify(
         ));
     }
     let timestamp = required(head, "x-tc-timestamp", "Timestamp")?;
+    let service = is_domain(header(head, HOST.as_str()).unwrap_or_default()).then_some(service);
     check_scope(&authorization, service, check_timestamp(timestamp, now)?)?;
     let payload = payload_hash(head, body);
     let is_valid = Spelling::ALL.into_iter().any(|spelling| {
@@ -83,10 +98,18 @@ fn check_timestamp(timestamp: &str, now: i64) -> Result<i64, ApiError> {
     Ok(seconds)
 }
 
-/// Checks that the scope names `service` and the UTC date of the timestamp, not a local date.
+/// Returns whether a `Host` header has a domain name, and not an IP address, `localhost` or another name
+/// of one label.
+fn is_domain(host: &str) -> bool {
+    let name = without_port(host);
+    let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
+    !is_address && name.trim_end_matches('.').contains('.')
+}
+
+/// Checks that the scope names `service`, if any, and the UTC date of the timestamp, not a local date.
 fn check_scope(
     authorization: &Authorization<'_>,
-    service: &str,
+    service: Option<&str>,
     timestamp: i64,
 ) -> Result<(), ApiError> {
     let date = OffsetDateTime::from_unix_timestamp(timestamp)
@@ -96,7 +119,8 @@ fn check_scope(
                 .format(format_description!("[year]-[month]-[day]"))
                 .ok()
         });
-    if date.as_deref() == Some(authorization.date) && authorization.service == service {
+    let is_named = service.is_none_or(|service| authorization.service == service);
+    if date.as_deref() == Some(authorization.date) && is_named {
         Ok(())
     } else {
         Err(signature_failure())

@@ -113,6 +113,8 @@ async fn sent_addresses_and_parameters_are_those_of_the_vendor() {
     .into();
     assert_eq!(sent, names("url"));
     assert_eq!(credential.path, format!("{}iai-reader", role.path));
+    assert_eq!(assumed.signed_service.as_deref(), Some("sts"));
+    assert_eq!(identified.signed_service, None);
     for (call, region) in [(assumed, "ap-guangzhou"), (identified, "ap-shanghai")] {
         let parameters = call.parameters.as_object().unwrap().keys().cloned();
         assert_eq!(

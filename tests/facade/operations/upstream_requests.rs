@@ -23,6 +23,7 @@ async fn a_request_has_the_headers_of_the_vendors_sdks() {
     let client = concat!("iai-facade_", env!("CARGO_PKG_VERSION"));
     assert_eq!(request.request_client.as_deref(), Some(client));
     assert!(!request.has_token);
+    assert_eq!(request.signed_service.as_deref(), Some("iai"));
     assert_eq!(request.code, None);
 }
 

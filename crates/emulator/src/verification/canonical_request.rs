@@ -62,7 +62,8 @@ impl Spelling {
     }
 }
 
-fn without_port(host: &str) -> &str {
+/// Returns a `Host` header without its port.
+pub(super) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

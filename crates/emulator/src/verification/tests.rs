@@ -94,6 +94,29 @@ fn a_wrong_service_is_rejected() {
 }
 
 #[test]
+fn a_service_is_judged_only_under_a_domain_name() {
+    for (host, is_judged) in [
+        ("iai.tencentcloudapi.com", true),
+        ("emulator.example:9080", true),
+        ("1.2.3.4.example", true),
+        ("localhost", false),
+        ("localhost.:9080", false),
+        ("emulator:9080", false),
+        ("127.0.0.1:9080", false),
+        ("[::1]:9080", false),
+        ("[::ffff:127.0.0.1]", false),
+        ("", false),
+    ] {
+        let vector = vector("basic-getgroupinfo").signed_for(host, "cvm");
+        let expected = match is_judged {
+            true => Err(signature_failure()),
+            false => Ok(()),
+        };
+        assert_eq!(vector.verify(), expected, "{host}");
+    }
+}
+
+#[test]
 fn a_host_may_be_signed_without_its_port() {
     let mut vector = vector("basic-getgroupinfo");
     vector.headers.get_mut("Host").unwrap().push_str(":8080");
@@ -226,19 +249,39 @@ impl Vector {
         self.verify_at(self.timestamp)
     }
 
+    /// Signs the request for another host and product.
+    fn signed_for(mut self, host: &str, service: &str) -> Self {
+        self.headers.insert("Host".into(), host.into());
+        let value = self.headers["Authorization"].replace("/iai/", &format!("/{service}/"));
+        let (unsigned, _) = value.rsplit_once('=').unwrap();
+        let head = self.head();
+        let account = Account::new(self.secret_id.as_str(), self.secret_key.as_str());
+        let authorization = Authorization::parse(&value).unwrap();
+        let payload = payload_hash(&head, &self.body());
+        let names = authorization.signed_headers;
+        let text = canonical_request(&head, &payload, names, Spelling::AsSent).unwrap();
+        let signature = sign(&text, &self.timestamp.to_string(), &authorization, &account);
+        let signed = format!("{unsigned}={signature}");
+        self.headers.insert("Authorization".into(), signed);
+        self
+    }
+
     fn verify_at(&self, now: i64) -> Result<(), ApiError> {
         let mut account = Account::new(self.secret_id.as_str(), self.secret_key.as_str());
         if let Some(token) = &self.token {
             account = account.with_token(token.as_str());
         }
+        verify(&self.head(), &self.body(), &account, "iai", now)
+    }
+
+    fn head(&self) -> Parts {
         let mut request = Request::builder()
             .method(self.method.as_str())
             .uri(format!("{}?{}", self.target, self.query));
         for (name, value) in &self.headers {
             request = request.header(name, HeaderValue::from_str(value).unwrap());
         }
-        let (head, ()) = request.body(()).unwrap().into_parts();
-        verify(&head, &self.body(), &account, "iai", now)
+        request.body(()).unwrap().into_parts().0
     }
 
     fn body(&self) -> Vec<u8> {
