@@ -58,7 +58,7 @@ def test_the_sdk_parses_both_responses(address, options):
     assert (group_info.GroupId, group_info.GroupName) == ("aaa", "aaa")
     assert group_info.GroupExDescriptions == ["24"]
     assert group_info.CreationTimestamp == 1559530931613
-    assert groups.GroupNum == "1"
+    assert groups.GroupNum == 1
     [membership] = groups.PersonGroupInfos
     assert membership.GroupId == "ZhuYuanDormitoryNo1"
     assert membership.PersonExDescriptions[0] == "School of Computer Science"

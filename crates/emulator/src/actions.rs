@@ -96,7 +96,7 @@ pub(super) fn get_person_group_info(
         return Ok(envelope::response(&Empty {}));
     };
     Ok(envelope::response(&PersonGroups {
-        group_num: person.groups.len().to_string(),
+        group_num: person.groups.len(),
         person_group_infos: page(&person.groups, offset, limit)?,
         face_model_version: &person.face_model_version,
     }))
@@ -112,8 +112,9 @@ pub(super) fn requested_id(parameters: &Parameters) -> Option<&str> {
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct PersonGroups<'a> {
-    /// A string, as in the documentation's examples; its table says Integer.
-    group_num: String,
+    /// A number, as in the documentation's table and in the models of all SDKs; those with static types
+    /// fail on the string of some documented examples.
+    group_num: usize,
     person_group_infos: &'a [Membership],
     face_model_version: &'a str,
 }

@@ -2,13 +2,12 @@
 //! account.
 //!
 //! It verifies signatures, applies the documented rules for parameters and paging, and reproduces the
-//! API's peculiarities: errors over HTTP 200, `GroupNum` as a string, an unknown person as a response
-//! with nothing but a `RequestId`. A script of faults makes it fail on demand. The same address also
-//! serves the Security Token Service (STS), whose temporary credentials the emulator accepts until
-//! they expire, and the metadata service of a cloud instance. It is written from the API's
-//! documentation and must not use any other crate of this workspace: two independent implementations of
-//! the same text check each other. The `service` module defines the order in which a request is
-//! checked.
+//! API's peculiarities: errors over HTTP 200, an unknown person as a response with nothing but a
+//! `RequestId`. A script of faults makes it fail on demand. The same address also serves the Security
+//! Token Service (STS), whose temporary credentials the emulator accepts until they expire, and the
+//! metadata service of a cloud instance. It is written from the API's documentation and must not use any
+//! other crate of this workspace: two independent implementations of the same text check each other. The
+//! `service` module defines the order in which a request is checked.
 //!
 //! ```
 //! use iai_emulator::{Emulator, FaultKind, Fixtures};

@@ -17,7 +17,7 @@ fn a_group_is_returned_as_documented() {
 
 #[test]
 fn a_person_is_returned_as_documented() {
-    let expected = r#"{"Response":{"GroupNum":"1","PersonGroupInfos":[{"GroupId":"ZhuYuanDormitoryNo1","PersonExDescriptions":["School of Computer Science","Software Engineering","Class of 2015","3150108080"]}],"FaceModelVersion":"3.0","RequestId":""#;
+    let expected = r#"{"Response":{"GroupNum":1,"PersonGroupInfos":[{"GroupId":"ZhuYuanDormitoryNo1","PersonExDescriptions":["School of Computer Science","Software Engineering","Class of 2015","3150108080"]}],"FaceModelVersion":"3.0","RequestId":""#;
     assert_starts_with(
         run(Action::GetPersonGroupInfo, &json!({"PersonId": "2001"})),
         expected,
@@ -35,7 +35,7 @@ fn an_unknown_person_returns_only_a_request_id() {
 
 #[test]
 fn an_offset_at_the_end_returns_an_empty_list() {
-    let expected = r#"{"Response":{"GroupNum":"1","PersonGroupInfos":[],"#;
+    let expected = r#"{"Response":{"GroupNum":1,"PersonGroupInfos":[],"#;
     let parameters = json!({"PersonId": "2001", "Offset": 1});
     assert_starts_with(run(Action::GetPersonGroupInfo, &parameters), expected);
 }
