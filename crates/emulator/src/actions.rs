@@ -1,5 +1,5 @@
 //! API actions: their names, products and versions, and the parameter rules and responses of the two
-//! IAI actions. Signatures, faults and rate limits are the concern of `service`.
+//! IAI actions. Signatures, faults and rate limits are the concern of `world`.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

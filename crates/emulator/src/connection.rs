@@ -6,13 +6,13 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::{faults::Cut, reply::Closed, service::Service};
+use super::{faults::Cut, reply::Closed, worlds::Worlds};
 
 /// Serves a connection until it closes.
-pub(super) async fn serve(stream: TcpStream, service: Arc<Service>) {
+pub(super) async fn serve(stream: TcpStream, worlds: Arc<Worlds>) {
     let handler = service_fn(move |request| {
-        let service = Arc::clone(&service);
-        Box::pin(async move { service.call(request).await })
+        let worlds = Arc::clone(&worlds);
+        Box::pin(async move { worlds.call(request).await })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())

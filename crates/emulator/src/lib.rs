@@ -7,7 +7,7 @@
 //! Token Service (STS), whose temporary credentials the emulator accepts until they expire, and the
 //! metadata service of a cloud instance. It is written from the API's documentation and must not use any
 //! other crate of this workspace: two independent implementations of the same text check each other. The
-//! `service` module defines the order in which a request is checked.
+//! `world` module defines the order in which a request is checked.
 //!
 //! ```
 //! use iai_emulator::{Emulator, FaultKind, Fixtures};
@@ -32,8 +32,8 @@ use faults::Script;
 pub use faults::{Cut, Fault, FaultKind, Page};
 pub use fixtures::{Fixtures, FixturesError};
 pub use request_log::ReceivedRequest;
-use service::Service;
 use tokio::{net::TcpListener, task::JoinSet};
+use worlds::Worlds;
 
 mod account;
 mod actions;
@@ -53,15 +53,16 @@ mod rate_limit;
 mod reply;
 mod request_body;
 mod request_log;
-mod service;
 mod sts;
 mod verification;
+mod world;
+mod worlds;
 
 /// A running emulator. Dropping it stops the emulator.
 #[derive(Debug)]
 pub struct Emulator {
     address: SocketAddr,
-    service: Arc<Service>,
+    worlds: Arc<Worlds>,
     /// The task that accepts connections and owns them.
     server: JoinSet<()>,
 }
@@ -75,12 +76,12 @@ impl Emulator {
     pub async fn start(listen: SocketAddr, fixtures: Fixtures) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        let service = Arc::new(Service::new(fixtures));
+        let worlds = Arc::new(Worlds::new(fixtures));
         let mut server = JoinSet::new();
-        server.spawn(accept(listener, Arc::clone(&service)));
+        server.spawn(accept(listener, Arc::clone(&worlds)));
         Ok(Self {
             address,
-            service,
+            worlds,
             server,
         })
     }
@@ -102,28 +103,32 @@ impl Emulator {
 
     /// Appends a fault to the script.
     pub fn script(&self, fault: impl Into<Fault>) {
-        self.service.state().script.append(fault.into());
+        self.worlds.main().state().script.append(fault.into());
     }
 
     /// Removes all remaining faults from the script.
     pub fn clear_script(&self) {
-        self.service.state().script = Script::default();
+        self.worlds.main().state().script = Script::default();
     }
 
     /// Sets the account's limit, in requests per second of the emulator's clock, or removes it.
     /// Zero rejects every request.
     pub fn set_rate_limit(&self, requests_per_second: Option<u32>) {
-        self.service.state().rate_limit.replace(requests_per_second);
+        self.worlds
+            .main()
+            .state()
+            .rate_limit
+            .replace(requests_per_second);
     }
 
     /// Sets the offset of the emulator's clock from the system clock; negative offsets are behind.
     pub fn set_clock_offset(&self, seconds: i64) {
-        self.service.clock.set_offset(seconds);
+        self.worlds.main().clock.set_offset(seconds);
     }
 
     /// Replaces all accepted accounts by this one.
     pub fn replace_account(&self, account: Account) {
-        let mut state = self.service.state();
+        let mut state = self.worlds.main().state();
         state.account = account;
         state.further_accounts.clear();
     }
@@ -131,70 +136,78 @@ impl Emulator {
     /// Accepts one more account until the next [`replace_account`](Self::replace_account). During a key
     /// rotation two accounts are valid.
     pub fn add_account(&self, account: Account) {
-        self.service.state().further_accounts.push(account);
+        self.worlds.main().state().further_accounts.push(account);
     }
 
     /// Sets the lifetime of the temporary credentials issued from now on, in whole seconds. It overrides
     /// the requested duration.
     pub fn set_credential_lifetime(&self, lifetime: Duration) {
-        self.service.state().issued.set_lifetime(lifetime);
+        self.worlds.main().state().issued.set_lifetime(lifetime);
     }
 
     /// Sets or removes the role of the instance whose metadata service this is. The default is no
     /// role.
     pub fn set_instance_role(&self, role: Option<&str>) {
-        self.service.state().instance_role = role.map(str::to_owned);
+        self.worlds.main().state().instance_role = role.map(str::to_owned);
     }
 
     /// Replaces the token that authenticates a service account. The default is
     /// `emulator-web-identity`.
     pub fn set_web_identity_token(&self, token: &str) {
-        self.service.state().web_identity = token.into();
+        self.worlds.main().state().web_identity = token.into();
     }
 
     /// Waits until at least `count` temporary credentials were issued and returns the last 1,000,
     /// oldest first.
     pub async fn wait_for_credentials(&self, count: usize) -> Vec<Account> {
-        let mut issued = self.service.issued.subscribe();
+        let mut issued = self.worlds.main().issued.subscribe();
         // Fails only if the sender is dropped, and the borrowed service owns it.
         let _ = issued.wait_for(|issued| *issued >= count).await;
-        self.service.state().issued.accounts()
+        self.worlds.main().state().issued.accounts()
     }
 
     /// Returns the last 1,000 received requests, oldest first. A request is logged after its response
     /// is determined and before the response is sent.
     pub fn requests(&self) -> Vec<ReceivedRequest> {
-        self.service.request_log.received()
+        self.worlds.main().request_log.received()
     }
 
     /// Returns the number of requests by error code; the empty code counts successes.
     ///
     /// A request that met a fault counts under the fault's code, or as a success if the fault has none.
     pub fn counts_by_code(&self) -> BTreeMap<String, u64> {
-        self.service.request_log.counts_by_code()
+        self.worlds.main().request_log.counts_by_code()
     }
 
     /// Waits until at least `count` requests were received and returns what
     /// [`requests`](Self::requests) returns.
     pub async fn wait_for_requests(&self, count: usize) -> Vec<ReceivedRequest> {
-        self.service.request_log.wait_for_requests(count).await;
+        self.worlds
+            .main()
+            .request_log
+            .wait_for_requests(count)
+            .await;
         self.requests()
     }
 
     /// Waits until clients have closed the connections of at least `count` requests that a fault was
     /// delaying or holding.
     pub async fn wait_for_disconnects(&self, count: usize) {
-        self.service.request_log.wait_for_disconnects(count).await;
+        self.worlds
+            .main()
+            .request_log
+            .wait_for_disconnects(count)
+            .await;
     }
 }
 
-async fn accept(listener: TcpListener, service: Arc<Service>) {
+async fn accept(listener: TcpListener, worlds: Arc<Worlds>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection::serve(stream, Arc::clone(&service)));
+                    connections.spawn(connection::serve(stream, Arc::clone(&worlds)));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "emulator failed to accept a connection");

@@ -1,5 +1,5 @@
 //! Replies: builds the normal response, the error response or the effect of a scripted fault. Sending it is
-//! the concern of `service`.
+//! the concern of `world`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Request handling of the emulator. A request passes these steps in order:
+//! World: what one account sees of the emulator, and how it handles a request. A request passes these steps in order:
 //!
 //! 1. A request whose method, path or size the API does not accept is rejected.
 //! 2. The signature is verified, regardless of the script, so that every test of a fault also tests
@@ -12,7 +12,7 @@
 use std::future::pending;
 
 use bytes::Bytes;
-use http::{Request, Response, header::DATE, request::Parts};
+use http::{Response, header::DATE, request::Parts};
 use hyper::body::Incoming;
 use parking_lot::{Mutex, MutexGuard};
 use secrecy::SecretString;
@@ -37,23 +37,21 @@ use super::{
     sts, verification,
 };
 
-/// Handles requests.
+/// The account, data, clock, faults and request log that the requests of one account share.
 #[derive(Debug)]
-pub(super) struct Service {
+pub(super) struct World {
     pub(super) request_log: RequestLog,
     pub(super) clock: Clock,
     /// The number of issued temporary credentials.
     pub(super) issued: watch::Sender<usize>,
     state: Mutex<State>,
-    /// Permits for reading large bodies.
-    large_bodies: Semaphore,
-    dataset: Dataset,
 }
 
-/// The mutable state of the emulator.
+/// The mutable state of a world.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) account: Account,
+    pub(super) dataset: Dataset,
     /// Further accepted accounts.
     pub(super) further_accounts: Vec<Account>,
     /// The role of the instance whose metadata service this is.
@@ -74,8 +72,8 @@ impl State {
     }
 }
 
-impl Service {
-    /// Creates a service in the state that `fixtures` define.
+impl World {
+    /// Creates a world in the state that `fixtures` define.
     pub(super) fn new(fixtures: Fixtures) -> Self {
         Self {
             request_log: RequestLog::default(),
@@ -83,6 +81,7 @@ impl Service {
             issued: watch::Sender::default(),
             state: Mutex::new(State {
                 account: fixtures.account,
+                dataset: fixtures.dataset,
                 further_accounts: Vec::new(),
                 instance_role: None,
                 issued: IssuedCredentials::default(),
@@ -90,8 +89,6 @@ impl Service {
                 script: fixtures.faults.into_iter().collect(),
                 web_identity: WEB_IDENTITY.into(),
             }),
-            large_bodies: Semaphore::new(MAX_LARGE_BODIES),
-            dataset: fixtures.dataset,
         }
     }
 
@@ -100,18 +97,22 @@ impl Service {
         self.state.lock()
     }
 
-    /// Handles one request.
+    /// Handles one request. A large body waits for a permit of `large_bodies`.
     ///
     /// # Errors
     ///
     /// Fails with [`Closed`] if the connection must be closed instead.
-    pub(super) async fn call(&self, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
-        let (head, body) = request.into_parts();
+    pub(super) async fn call(
+        &self,
+        head: Parts,
+        body: Incoming,
+        large_bodies: &Semaphore,
+    ) -> Result<Response<Body>, Closed> {
         if head.uri.path().starts_with(instance_metadata::ROOT) {
             let reply = self.receive_metadata(&head);
             return self.send(reply).await;
         }
-        let body = match request_body::read(&head, body, &self.large_bodies).await {
+        let body = match request_body::read(&head, body, large_bodies).await {
             Ok(body) => Ok(body),
             Err(BodyError::Api(error)) => Err(error),
             Err(BodyError::Disconnected) => return Err(Closed(Cut::BeforeHeaders)),
@@ -183,6 +184,7 @@ impl Service {
         let now = self.clock.now();
         let mut state = self.state();
         let State {
+            dataset,
             issued,
             web_identity,
             ..
@@ -192,9 +194,9 @@ impl Service {
             Action::AssumeRoleWithWebIdentity => {
                 sts::assume_role_with_web_identity(parameters, web_identity, issued, now)
             }
-            Action::GetGroupInfo => return actions::get_group_info(parameters, &self.dataset),
+            Action::GetGroupInfo => return actions::get_group_info(parameters, dataset),
             Action::GetPersonGroupInfo => {
-                return actions::get_person_group_info(parameters, &self.dataset);
+                return actions::get_person_group_info(parameters, dataset);
             }
             Action::SecurityCredentials => Err(ApiError::new(
                 "InvalidAction",
@@ -277,9 +279,6 @@ fn requested_action(head: &Parts) -> Result<Action, ApiError> {
 
 /// Maximum size of the body or query of a request whose parameters are logged, in bytes.
 const MAX_LOGGED: usize = 4 << 10;
-
-/// Maximum number of large bodies that are read concurrently.
-const MAX_LARGE_BODIES: usize = 4;
 
 /// The supported version of IAI.
 const VERSION: &str = "2020-03-03";

@@ -1,13 +1,15 @@
 //! Tests of the order of the checks, with one request that the vendor's SDK signed.
 
+use http::Request;
+
 use super::*;
 use crate::{Fault, FaultKind};
 
 #[test]
 fn a_verified_request_succeeds_and_is_logged() {
-    let service = service();
-    assert_eq!(service.receive(&head("2020-03-03"), Ok(BODY)).code, None);
-    let [request] = service.request_log.received().try_into().unwrap();
+    let world = world();
+    assert_eq!(world.receive(&head("2020-03-03"), Ok(BODY)).code, None);
+    let [request] = world.request_log.received().try_into().unwrap();
     assert_eq!(request.action, "GetGroupInfo");
     assert_eq!(request.timestamp, Some(TIMESTAMP));
     assert_eq!(request.parameters, serde_json::json!({"GroupId": "aaa"}));
@@ -16,58 +18,58 @@ fn a_verified_request_succeeds_and_is_logged() {
 
 #[test]
 fn a_fault_applies_only_to_verified_requests() {
-    let service = service();
-    service.script(FaultKind::api_error("InternalError"));
+    let world = world();
+    world.script(FaultKind::api_error("InternalError"));
     assert_code(
-        &service.receive(&head("2020-03-03"), Ok("{}".into())),
+        &world.receive(&head("2020-03-03"), Ok("{}".into())),
         "AuthFailure.SignatureFailure",
     );
     assert_code(
-        &service.receive(&head("2020-03-03"), Ok(BODY)),
+        &world.receive(&head("2020-03-03"), Ok(BODY)),
         "InternalError",
     );
-    assert_eq!(service.receive(&head("2020-03-03"), Ok(BODY)).code, None);
+    assert_eq!(world.receive(&head("2020-03-03"), Ok(BODY)).code, None);
 }
 
 #[test]
 fn a_request_over_the_rate_limit_takes_no_fault() {
-    let service = service();
-    service.script(FaultKind::api_error("InternalError"));
-    service.state().rate_limit.replace(Some(0));
+    let world = world();
+    world.script(FaultKind::api_error("InternalError"));
+    world.state().rate_limit.replace(Some(0));
     assert_code(
-        &service.receive(&head("2020-03-03"), Ok(BODY)),
+        &world.receive(&head("2020-03-03"), Ok(BODY)),
         "RequestLimitExceeded",
     );
-    service.state().rate_limit.replace(None);
+    world.state().rate_limit.replace(None);
     assert_code(
-        &service.receive(&head("2020-03-03"), Ok(BODY)),
+        &world.receive(&head("2020-03-03"), Ok(BODY)),
         "InternalError",
     );
 }
 
 #[test]
 fn a_fault_applies_before_version_and_parameters_are_checked() {
-    let service = service();
-    service.script(FaultKind::api_error("InternalError"));
+    let world = world();
+    world.script(FaultKind::api_error("InternalError"));
     assert_code(
-        &service.receive(&head("2018-03-01"), Ok(BODY)),
+        &world.receive(&head("2018-03-01"), Ok(BODY)),
         "InternalError",
     );
     assert_code(
-        &service.receive(&head("2018-03-01"), Ok(BODY)),
+        &world.receive(&head("2018-03-01"), Ok(BODY)),
         "NoSuchVersion",
     );
 }
 
 #[test]
 fn a_request_that_is_too_large_is_logged() {
-    let service = service();
+    let world = world();
     let error = ApiError::new("RequestSizeLimitExceeded", "");
     assert_code(
-        &service.receive(&head("2020-03-03"), Err(error)),
+        &world.receive(&head("2020-03-03"), Err(error)),
         "RequestSizeLimitExceeded",
     );
-    let [request] = service.request_log.received().try_into().unwrap();
+    let [request] = world.request_log.received().try_into().unwrap();
     assert_eq!(request.code.as_deref(), Some("RequestSizeLimitExceeded"));
     assert!(request.parameters.is_null());
 }
@@ -96,7 +98,7 @@ fn an_sts_request_signed_for_iai_is_rejected() {
     head.headers
         .insert("x-tc-action", "AssumeRole".parse().unwrap());
     assert_code(
-        &service().receive(&head, Ok(BODY)),
+        &world().receive(&head, Ok(BODY)),
         "AuthFailure.SignatureFailure",
     );
 }
@@ -124,7 +126,7 @@ fn only_web_identity_requests_may_be_unsigned() {
         head.headers.insert("x-tc-action", action.parse().unwrap());
         head.headers
             .insert("authorization", "SKIP".parse().unwrap());
-        assert_code(&service().receive(&head, Ok(BODY)), code);
+        assert_code(&world().receive(&head, Ok(BODY)), code);
     }
 }
 
@@ -132,15 +134,15 @@ fn assert_code(reply: &Reply, code: &str) {
     assert_eq!(reply.code.as_deref(), Some(code));
 }
 
-impl Service {
+impl World {
     fn script(&self, kind: FaultKind) {
         self.state().script.append(Fault::from(kind));
     }
 }
 
-/// Creates a service with the default dataset, the account of the request below, and a clock set to the
+/// Creates a world with the default dataset, the account of the request below, and a clock set to the
 /// time of its signature.
-fn service() -> Service {
+fn world() -> World {
     let account = Account::new(
         "AKIDEXAMPLE0000000000000000000000000",
         "SECRETKEYEXAMPLE0000000000000000",
@@ -149,9 +151,9 @@ fn service() -> Service {
         account,
         ..Fixtures::default()
     };
-    let service = Service::new(fixtures);
-    service.clock.set_offset(TIMESTAMP - service.clock.now());
-    service
+    let world = World::new(fixtures);
+    world.clock.set_offset(TIMESTAMP - world.clock.now());
+    world
 }
 
 /// Returns the head of the vector `basic-getgroupinfo`. The signature does not cover the version.
