@@ -1,6 +1,9 @@
 //! Log queue: a bounded buffer of lines, which a dedicated thread writes to standard error. The threads
 //! that serve calls never wait for the reader of the log. Lines that do not fit or cannot be written are
 //! dropped and counted; a later line reports their number.
+//!
+//! A line after a pause is written at once, and those that follow it within [`WRITE_INTERVAL`] together:
+//! under load, a write and a wake-up for each line would cost more than the line itself.
 
 use std::{
     fs::File,
@@ -23,6 +26,9 @@ const MAX_QUEUED_BYTES: usize = 4 << 20;
 /// Capacity of the buffer that is reused for the next lines, in bytes.
 const RETAINED_BYTES: usize = 64 << 10;
 
+/// The time after a write for which further lines are collected.
+const WRITE_INTERVAL: Duration = Duration::from_millis(5);
+
 /// A queue of log lines for standard error.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LogQueue(Arc<Shared>);
@@ -30,8 +36,10 @@ pub(super) struct LogQueue(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// Signalled when lines are queued.
+    /// Signalled when lines are queued and the writer thread waits for lines.
     filled: Condvar,
+    /// Signalled when a flush begins.
+    flushing: Condvar,
     /// Signalled when every line is written.
     emptied: Condvar,
 }
@@ -41,6 +49,9 @@ struct State {
     /// Complete lines with line feeds.
     lines: Vec<u8>,
     is_writing: bool,
+    is_waiting: bool,
+    /// The number of flushes in progress.
+    flushes: u32,
     /// The number of lines dropped since the start.
     dropped: u64,
 }
@@ -58,7 +69,7 @@ impl LogQueue {
         let writer = queue.clone();
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || writer.write_to(output))?;
+            .spawn(move || writer.write_to(output, WRITE_INTERVAL))?;
         Ok(queue)
     }
 
@@ -66,7 +77,10 @@ impl LogQueue {
     pub(super) fn flush(&self, timeout: Duration) {
         let is_busy = |state: &mut State| state.is_writing || !state.lines.is_empty();
         let mut state = self.0.state.lock();
+        state.flushes += 1;
+        self.0.flushing.notify_one();
         self.0.emptied.wait_while_for(&mut state, is_busy, timeout);
+        state.flushes -= 1;
     }
 
     /// Appends a line, or drops it if the queue is full.
@@ -77,15 +91,16 @@ impl LogQueue {
             return;
         }
         state.lines.extend_from_slice(line);
-        let is_waiting = !state.is_writing;
+        let is_waiting = state.is_waiting;
         drop(state);
         if is_waiting {
             self.0.filled.notify_one();
         }
     }
 
-    /// Writes queued lines until the process ends.
-    fn write_to(&self, mut output: impl Write) {
+    /// Writes queued lines until the process ends, at most once in each `interval` unless a flush is in
+    /// progress.
+    fn write_to(&self, mut output: impl Write, interval: Duration) {
         let mut lines = Vec::new();
         let mut reported = 0;
         let mut is_mid_line = false;
@@ -113,18 +128,30 @@ impl LogQueue {
                     reported = dropped;
                 }
             }
+            self.pause(interval);
         }
     }
 
-    /// Waits for lines, and takes all of them.
-    fn take(&self, lines: &mut Vec<u8>) {
+    /// Waits for `interval`, or less if a flush is in progress.
+    fn pause(&self, interval: Duration) {
         let mut state = self.0.state.lock();
         state.is_writing = false;
         if state.lines.is_empty() {
             self.0.emptied.notify_all();
         }
+        let is_unhurried = |state: &mut State| state.flushes == 0;
+        self.0
+            .flushing
+            .wait_while_for(&mut state, is_unhurried, interval);
+    }
+
+    /// Waits for lines, and takes all of them.
+    fn take(&self, lines: &mut Vec<u8>) {
+        let mut state = self.0.state.lock();
+        state.is_waiting = true;
         let is_empty = |state: &mut State| state.lines.is_empty();
         self.0.filled.wait_while(&mut state, is_empty);
+        state.is_waiting = false;
         state.is_writing = true;
         mem::swap(&mut state.lines, lines);
     }
@@ -204,7 +231,7 @@ mod tests {
         let (gate, writes) = mpsc::channel();
         let (written, lines) = mpsc::channel();
         let writer = queue.clone();
-        thread::spawn(move || writer.write_to(Gate { writes, written }));
+        thread::spawn(move || writer.write_to(Gate { writes, written }, Duration::ZERO));
 
         queue.push(b"lost\n");
         gate.send(false).unwrap();
@@ -221,6 +248,26 @@ mod tests {
         assert!(queue.drop_lines(0) >= 2);
         gate.send(true).unwrap();
         assert_eq!(lines.recv().unwrap(), line);
+    }
+
+    #[test]
+    fn lines_after_a_write_are_collected_until_a_flush() {
+        let queue = LogQueue::default();
+        let (gate, writes) = mpsc::channel();
+        let (written, lines) = mpsc::channel();
+        let writer = queue.clone();
+        let interval = Duration::from_secs(3_600);
+        thread::spawn(move || writer.write_to(Gate { writes, written }, interval));
+
+        gate.send(true).unwrap();
+        queue.push(b"first\n");
+        assert_eq!(lines.recv().unwrap(), b"first\n");
+
+        gate.send(true).unwrap();
+        queue.push(b"second\n");
+        queue.push(b"third\n");
+        queue.flush(Duration::from_secs(10));
+        assert_eq!(lines.recv().unwrap(), b"second\nthird\n");
     }
 
     #[test]
