@@ -1,4 +1,4 @@
-//! API actions: their names, products and versions, and the parameter rules and responses of the two
+//! API actions: their names, products and versions, and the parameter rules and responses of the
 //! IAI actions. Signatures, faults and rate limits are the concern of `world`.
 
 use bytes::Bytes;
@@ -22,19 +22,35 @@ pub enum Action {
     GetGroupInfo,
     /// IAI: lists the groups of a person.
     GetPersonGroupInfo,
-    /// No API action: a request to the metadata service of an instance.
+    /// No API action: a request to the metadata service of an instance. The last variant, so that
+    /// [`Self::ALL`] must have every other one.
     SecurityCredentials,
 }
 
 impl Action {
-    /// Returns the action with this exact name.
+    /// All actions, including [`Self::SecurityCredentials`].
+    pub(super) const ALL: [Self; Self::SecurityCredentials as usize + 1] = [
+        Self::AssumeRole,
+        Self::AssumeRoleWithWebIdentity,
+        Self::GetGroupInfo,
+        Self::GetPersonGroupInfo,
+        Self::SecurityCredentials,
+    ];
+
+    /// Returns the action of the API with this exact name.
     pub(super) fn named(name: &str) -> Option<Self> {
-        match name {
-            "AssumeRole" => Some(Self::AssumeRole),
-            "AssumeRoleWithWebIdentity" => Some(Self::AssumeRoleWithWebIdentity),
-            "GetGroupInfo" => Some(Self::GetGroupInfo),
-            "GetPersonGroupInfo" => Some(Self::GetPersonGroupInfo),
-            _ => None,
+        let mut actions = Self::ALL.into_iter();
+        actions.find(|action| *action != Self::SecurityCredentials && action.name() == name)
+    }
+
+    /// Returns the name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "AssumeRole",
+            Self::AssumeRoleWithWebIdentity => "AssumeRoleWithWebIdentity",
+            Self::GetGroupInfo => "GetGroupInfo",
+            Self::GetPersonGroupInfo => "GetPersonGroupInfo",
+            Self::SecurityCredentials => "SecurityCredentials",
         }
     }
 
