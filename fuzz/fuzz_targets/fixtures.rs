@@ -1,7 +1,7 @@
 //! Fuzz target: the parser of emulator fixtures.
 //!
-//! Properties: an error has the number of an existing line, and an empty line in front of the text changes
-//! only that number, by one.
+//! Properties: each mistake has the number of an existing line, in their order, and an empty line in front
+//! of the text changes only those numbers, by one.
 
 #![no_main]
 
@@ -12,27 +12,36 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(text) = str::from_utf8(data) else {
         return Corpus::Reject;
     };
-    let problem = problem(text);
-    if let Some((line, message)) = &problem {
-        let lines = 1 + text.bytes().filter(|byte| *byte == b'\n').count();
+    let mistakes = mistakes(text);
+    let lines = 1 + text.bytes().filter(|byte| *byte == b'\n').count();
+    for (line, message) in &mistakes {
         assert!((1..=lines).contains(line), "line {line}: {message}");
     }
+    assert!(mistakes.is_sorted_by_key(|(line, _)| line));
 
     // A byte order mark is valid only at the start.
     if !text.starts_with('\u{feff}') {
-        let shifted = problem.map(|(line, message)| (line + 1, message));
-        assert_eq!(self::problem(&format!("\n{text}")), shifted);
+        let shifted = mistakes
+            .into_iter()
+            .map(|(line, message)| (line + 1, message));
+        let shifted: Vec<_> = shifted.collect();
+        assert_eq!(self::mistakes(&format!("\n{text}")), shifted);
     }
     Corpus::Keep
 });
 
-/// Returns the line and message of the error in `text`, if it is not a valid fixtures file.
-fn problem(text: &str) -> Option<(usize, String)> {
-    let error = Fixtures::parse(text).err()?.to_string();
-    let (line, message) = error
-        .strip_prefix("line ")
-        .and_then(|rest| rest.split_once(": "))
-        .expect("a line number and a message");
-    assert!(!message.is_empty());
-    Some((line.parse().expect("a number"), message.to_owned()))
+/// Returns the lines and messages of the mistakes in `text`, without the number of those not described.
+fn mistakes(text: &str) -> Vec<(usize, String)> {
+    let Err(error) = Fixtures::parse(text) else {
+        return Vec::new();
+    };
+    assert!(!error.mistakes().is_empty());
+    let described = error.mistakes().iter().take(100).map(|mistake| {
+        let (line, message) = mistake
+            .strip_prefix("line ")
+            .and_then(|rest| rest.split_once(", column "))
+            .expect("a line number, a column and a message");
+        (line.parse().expect("a number"), message.to_owned())
+    });
+    described.collect()
 }

@@ -33,7 +33,7 @@ async fn start_emulator(args: EmulateArgs, log: LogControl) -> Result<Emulator, 
     let mut problems = Problems::default();
     let fixtures = args.fixtures();
     let settings = problems.merge(args.checked());
-    let fixtures = problems.take("fixtures", read_fixtures(fixtures.as_deref()));
+    let fixtures = problems.take_all("fixtures", read_fixtures(fixtures.as_deref()));
     let (Ok(settings), Ok(fixtures)) = (settings, fixtures) else {
         return Err(problems.into());
     };

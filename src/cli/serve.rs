@@ -61,7 +61,7 @@ async fn start(args: ServeArgs, log: LogControl) -> Result<Started, Failure> {
     let (caller_files, fixtures) = (args.caller_files(), args.fixtures());
     let settings = problems.merge(args.checked(variable));
     let files = problems.merge(AuthFiles::read(&caller_files));
-    let fixtures = problems.take("fixtures", read_fixtures(fixtures.as_deref()));
+    let fixtures = problems.take_all("fixtures", read_fixtures(fixtures.as_deref()));
     let (Ok(mut settings), Ok(files), Ok(fixtures)) = (settings, files, fixtures) else {
         return Err(problems.into());
     };

@@ -23,6 +23,20 @@ impl Problems {
         })
     }
 
+    /// Returns the value of a setting, or adds all its errors to the list.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `value` is an error.
+    pub fn take_all<T>(&mut self, flag: &str, value: Result<T, Vec<String>>) -> Result<T, Invalid> {
+        value.map_err(|problems| {
+            for problem in &problems {
+                self.note(flag, problem);
+            }
+            Invalid
+        })
+    }
+
     /// Returns the value of an environment variable of other programs, or adds its error to the list.
     pub(super) fn take_variable<T>(
         &mut self,

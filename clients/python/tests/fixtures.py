@@ -1,6 +1,7 @@
 """Fixtures of the emulator, in TOML."""
 
 import json
+import uuid
 
 PERSON_IN_25_GROUPS = """
 [[persons]]
@@ -30,3 +31,10 @@ def api_error(code, message, operation=None, times=1):
     if operation:
         lines.append(f'action = "{operation}"')
     return "\n".join(lines) + "\n"
+
+
+def unlisted_error(code, message, operation):
+    """Returns a fault: the next request of an operation fails with a code that the API does not list."""
+    error = {"Error": {"Code": code, "Message": message}, "RequestId": str(uuid.uuid4())}
+    body = json.dumps(json.dumps({"Response": error}))
+    return f'[[faults]]\nresponse = {{ body = {body} }}\naction = "{operation}"\n'

@@ -6,7 +6,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, Help, PreconditionFailure, QuotaFailure
 
 from error_codes import LISTED, UNLISTED
-from fixtures import api_error
+from fixtures import api_error, unlisted_error
 from service import OPERATIONS, RETRY, Hints, with_id
 from service import service as run_service
 
@@ -105,7 +105,11 @@ class Properties:
 def errors(tmp_path_factory):
     """The error of each case, from one service whose upstream fails each request with the next code."""
     script = tmp_path_factory.mktemp("script") / "fixtures.toml"
-    script.write_text("".join(api_error(row.code, MESSAGE, operation) for operation, row in CASES))
+    faults = [
+        (api_error if row in LISTED else unlisted_error)(row.code, MESSAGE, operation)
+        for operation, row in CASES
+    ]
+    script.write_text("".join(faults))
     with run_service("--emulate", "--fixtures", str(script)) as service:
         return {
             (operation, row.code): service.error(

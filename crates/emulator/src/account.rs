@@ -1,13 +1,11 @@
 //! Account: the credential that requests must be signed with.
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 
 /// A key pair that the emulator accepts, with a session token if the pair is temporary.
 ///
 /// `Debug` prints neither the key nor the token.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(from = "Entry")]
+#[derive(Clone, Debug)]
 pub struct Account {
     pub(super) secret_id: String,
     pub(super) secret_key: SecretString,
@@ -54,24 +52,6 @@ impl Account {
 impl Default for Account {
     fn default() -> Self {
         Self::new("AKIDEMULATOR", "emulator-secret")
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    secret_id: String,
-    secret_key: String,
-    token: Option<String>,
-}
-
-impl From<Entry> for Account {
-    fn from(entry: Entry) -> Self {
-        Self {
-            secret_id: entry.secret_id,
-            secret_key: entry.secret_key.into(),
-            token: entry.token.map(SecretString::from),
-        }
     }
 }
 

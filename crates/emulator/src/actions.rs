@@ -2,7 +2,7 @@
 //! IAI actions. Signatures, faults and rate limits are the concern of `world`.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     dataset::{Dataset, Membership},
@@ -12,7 +12,7 @@ use super::{
 };
 
 /// An action of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// STS: issues a temporary credential of a role to a signed request.
     AssumeRole,

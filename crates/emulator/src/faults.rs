@@ -4,7 +4,6 @@
 use std::{collections::VecDeque, time::Duration};
 
 use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
 
 use super::actions::Action;
 
@@ -144,8 +143,7 @@ impl FaultKind {
 pub(super) const DEFAULT_MESSAGE: &str = "Scripted by the emulator's fixtures.";
 
 /// The point of the response at which the connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// Before the first byte.
     BeforeHeaders,
@@ -156,8 +154,7 @@ pub enum Cut {
 }
 
 /// The body of a [`FaultKind::Status`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Page {
     /// An empty body.
     Empty,

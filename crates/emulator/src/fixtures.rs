@@ -1,13 +1,29 @@
 //! Fixtures: the initial account, clock offset, rate limit, groups, persons and faults of an emulator, and
 //! their TOML parser.
 
+mod account;
+mod dataset;
+mod document;
+mod error_codes;
 mod fault;
+mod fields;
+mod mistakes;
+mod nearest;
+mod sections;
+mod values;
 
-use std::{collections::HashMap, num::NonZeroU32};
+use std::collections::{HashMap, hash_map::Entry};
 
-use serde::Deserialize;
-use toml::Spanned;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value as Json;
+use toml::de::DeTable;
 
+pub use self::mistakes::FixturesError;
+use self::{
+    document::{Node, Place},
+    fields::Fields,
+    mistakes::Mistakes,
+};
 use super::{
     account::Account,
     dataset::{Dataset, Group, Person},
@@ -37,23 +53,21 @@ impl Fixtures {
     ///
     /// # Errors
     ///
-    /// Fails with the number of the line if the text is not TOML, a key is unknown, a value is out of
-    /// bounds, or an id occurs twice.
+    /// Fails with all mistakes, each with its line and column, if the text is not TOML, a key or an error
+    /// code is unknown, a value is out of bounds, or an id occurs twice.
     pub fn parse(text: &str) -> Result<Self, FixturesError> {
-        let file: File = toml::from_str(text).map_err(|error| {
-            let offset = error.span().map_or(0, |span| span.start);
-            FixturesError::new(text, offset, error.message())
-        })?;
-        Ok(Self {
-            account: file.account,
-            clock_offset: file.clock_offset.0,
-            rate_limit: file.rate_limit.map(NonZeroU32::get),
-            dataset: Dataset {
-                groups: by_id(text, file.groups, |group| &group.group_id)?,
-                persons: by_id(text, file.persons, |person| &person.person_id)?,
-            },
-            faults: file.faults,
-        })
+        let mut mistakes = Mistakes::default();
+        let mut file = File::default();
+        for part in sections::parts(text) {
+            let start = part.start;
+            let (table, errors) = DeTable::parse_recoverable(&text[part]);
+            for error in errors {
+                let offset = error.span().map_or(0, |span| span.start);
+                mistakes.note_syntax(&Place::Offset(start + offset), error.message());
+            }
+            file.read(&Node::toml(&table, start), &mut mistakes);
+        }
+        mistakes.into_result(Some(file.into()), text)
     }
 
     /// Returns the account that the emulator accepts.
@@ -72,79 +86,173 @@ impl Default for Fixtures {
     }
 }
 
-/// Invalid fixtures.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {message}")]
-pub struct FixturesError {
-    line: usize,
-    message: String,
-}
-
-impl FixturesError {
-    fn new(text: &str, offset: usize, message: impl Into<String>) -> Self {
-        let before = text.bytes().take(offset);
-        Self {
-            line: 1 + before.filter(|byte| *byte == b'\n').count(),
-            message: message.into(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What was read of a file.
+#[derive(Debug, Default)]
 struct File {
-    #[serde(default)]
-    account: Account,
-    #[serde(default)]
-    clock_offset: ClockOffset,
-    rate_limit: Option<NonZeroU32>,
-    #[serde(default)]
-    groups: Vec<Spanned<Group>>,
-    #[serde(default)]
-    persons: Vec<Spanned<Person>>,
-    #[serde(default)]
+    account: Option<Account>,
+    clock_offset: Option<i64>,
+    rate_limit: Option<u32>,
+    dataset: Dataset,
     faults: Vec<Fault>,
 }
 
-/// Seconds, parsed from a duration with units and an optional minus sign: `1h`, `-90s`.
-#[derive(Default, Deserialize)]
-#[serde(try_from = "String")]
-struct ClockOffset(i64);
-
-impl TryFrom<String> for ClockOffset {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let (sign, amount) = match text.strip_prefix('-') {
-            Some(amount) => (-1, amount),
-            None => (1, text.as_str()),
+impl File {
+    /// Adds what a part of the file holds.
+    fn read(&mut self, part: &Node<'_>, mistakes: &mut Mistakes) {
+        let keys = &[
+            "account",
+            "clock_offset",
+            "rate_limit",
+            "groups",
+            "persons",
+            "faults",
+        ];
+        let Some(mut fields) = Fields::of(part, "the file", keys, &[], mistakes) else {
+            return;
         };
-        let amount = humantime::parse_duration(amount).map_err(|error| error.to_string())?;
-        let seconds = i64::try_from(amount.as_secs()).map_err(|error| error.to_string())?;
-        Ok(Self(sign * seconds))
+        once(
+            &mut self.account,
+            "account",
+            &mut fields,
+            mistakes,
+            account::account,
+        );
+        once(
+            &mut self.clock_offset,
+            "clock_offset",
+            &mut fields,
+            mistakes,
+            values::signed_seconds,
+        );
+        once(
+            &mut self.rate_limit,
+            "rate_limit",
+            &mut fields,
+            mistakes,
+            |node, mistakes| values::number(node, 1, mistakes),
+        );
+        for item in items("groups", &mut fields, mistakes) {
+            if let Some(group) = dataset::group(&item, mistakes) {
+                let id = group.group_id.clone();
+                insert(&mut self.dataset.groups, id, group, &item.place, mistakes);
+            }
+        }
+        for item in items("persons", &mut fields, mistakes) {
+            if let Some(person) = dataset::person(&item, mistakes) {
+                let id = person.person_id.clone();
+                insert(&mut self.dataset.persons, id, person, &item.place, mistakes);
+            }
+        }
+        for item in items("faults", &mut fields, mistakes) {
+            self.faults.extend(fault::fault(&item, mistakes));
+        }
     }
 }
 
-fn by_id<T>(
-    text: &str,
-    items: Vec<Spanned<T>>,
-    id: impl Fn(&T) -> &String,
-) -> Result<HashMap<String, T>, FixturesError> {
-    let mut by_id = HashMap::with_capacity(items.len());
-    for item in items {
-        let line_start = item.span().start;
-        let item = item.into_inner();
-        let id = id(&item).clone();
-        if by_id.contains_key(&id) {
-            return Err(FixturesError::new(
-                text,
-                line_start,
-                format!("`{id}` occurs twice"),
-            ));
+impl From<File> for Fixtures {
+    fn from(file: File) -> Self {
+        Self {
+            account: file.account.unwrap_or_default(),
+            clock_offset: file.clock_offset.unwrap_or_default(),
+            rate_limit: file.rate_limit,
+            dataset: file.dataset,
+            faults: file.faults,
         }
-        by_id.insert(id, item);
     }
-    Ok(by_id)
+}
+
+/// Reads a key that occurs at most once in all parts of a file.
+fn once<T>(
+    value: &mut Option<T>,
+    key: &str,
+    fields: &mut Fields<'_>,
+    mistakes: &mut Mistakes,
+    read: impl FnOnce(&Node<'_>, &mut Mistakes) -> Option<T>,
+) {
+    let Some(entry) = fields.take(key) else {
+        return;
+    };
+    if value.is_some() {
+        mistakes.note(&entry.key_place, format!("`{key}` occurs twice"));
+    }
+    *value = read(&entry.node, mistakes);
+}
+
+fn items<'a>(key: &str, fields: &mut Fields<'a>, mistakes: &mut Mistakes) -> Vec<Node<'a>> {
+    fields
+        .optional(key, mistakes, values::list)
+        .unwrap_or_default()
+}
+
+/// Adds an item unless its id is taken. An item without an id has a mistake already.
+fn insert<T>(
+    by_id: &mut HashMap<String, T>,
+    id: String,
+    item: T,
+    place: &Place,
+    mistakes: &mut Mistakes,
+) {
+    match by_id.entry(id) {
+        Entry::Occupied(taken) if !taken.key().is_empty() => {
+            mistakes.note(place, format!("`{}` occurs twice", taken.key()));
+        }
+        Entry::Occupied(_) => {}
+        Entry::Vacant(vacant) => drop(vacant.insert(item)),
+    }
+}
+
+/// Reads one item from JSON, with the keys and the bounds of a file.
+fn item<T>(
+    json: &Json,
+    read: impl FnOnce(&Node<'_>, &mut Mistakes) -> Option<T>,
+) -> Result<T, FixturesError> {
+    let mut mistakes = Mistakes::default();
+    let item = read(&Node::json(json), &mut mistakes);
+    mistakes.into_result(item, "")
+}
+
+impl TryFrom<&Json> for Account {
+    type Error = FixturesError;
+
+    fn try_from(json: &Json) -> Result<Self, FixturesError> {
+        item(json, account::account)
+    }
+}
+
+impl TryFrom<&Json> for Group {
+    type Error = FixturesError;
+
+    fn try_from(json: &Json) -> Result<Self, FixturesError> {
+        item(json, dataset::group)
+    }
+}
+
+impl TryFrom<&Json> for Person {
+    type Error = FixturesError;
+
+    fn try_from(json: &Json) -> Result<Self, FixturesError> {
+        item(json, dataset::person)
+    }
+}
+
+impl TryFrom<&Json> for Fault {
+    type Error = FixturesError;
+
+    fn try_from(json: &Json) -> Result<Self, FixturesError> {
+        item(json, fault::fault)
+    }
+}
+
+impl<'de> Deserialize<'de> for Account {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(&Json::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fault {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(&Json::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
 }
 
 #[cfg(test)]

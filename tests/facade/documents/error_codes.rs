@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use iai_emulator::Fixtures;
 use iai_facade::upstream::error_code::{Class, Field, documented, documented_codes};
 
 const PAGES: [&str; 2] = [
@@ -20,6 +21,14 @@ fn the_program_and_the_table_list_the_same_codes() {
     }
     let rows: BTreeSet<_> = documented_codes().collect();
     assert_eq!(rows, table.keys().map(String::as_str).collect());
+}
+
+#[test]
+fn the_emulator_accepts_every_listed_code_in_fixtures() {
+    let faults = table()
+        .into_keys()
+        .map(|code| format!("[[faults]]\napi_error = {{ code = '{code}' }}\n"));
+    Fixtures::parse(&faults.collect::<String>()).unwrap();
 }
 
 #[test]
