@@ -1,13 +1,21 @@
 //! The command `emulate`: runs the emulator until a signal.
 
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
 use iai_emulator::Emulator;
+use rustls::ServerConfig;
 use tokio_stream::StreamExt;
 
 use super::{fixtures::read_fixtures, report::Failure, signals::unless_signalled};
 use crate::{
-    config::{EmulateArgs, Problems},
+    config::{EmulateArgs, Invalid, Problems},
+    files::bounded_file::{self, FileKind},
     server::shutdown,
     telemetry::LogControl,
+    tls::{pem, server::emulator_config},
 };
 
 /// Emulates the API of Tencent Cloud until a signal.
@@ -31,24 +39,55 @@ pub(super) async fn emulate(args: EmulateArgs, log: LogControl) -> Result<(), Fa
 
 async fn start_emulator(args: EmulateArgs, log: LogControl) -> Result<Emulator, Failure> {
     let mut problems = Problems::default();
-    let fixtures = args.fixtures();
+    let (fixtures, tls_files) = (args.fixtures(), args.tls_files());
     let settings = problems.merge(args.checked());
     let fixtures = problems.take_all("fixtures", read_fixtures(fixtures.as_deref()));
-    let (Ok(settings), Ok(fixtures)) = (settings, fixtures) else {
+    let tls = tls_files.map(|files| read_tls(&files, &mut problems));
+    let (Ok(settings), Ok(fixtures), Ok(tls)) = (settings, fixtures, tls.transpose()) else {
         return Err(problems.into());
     };
     log.configure(&settings.log.level);
 
     let account = fixtures.account().clone();
-    let emulator = Emulator::start(settings.listen, fixtures)
-        .await
-        .map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
+    let has_tls = tls.is_some();
+    let started = match tls {
+        Some(tls) => Emulator::start_with_tls(settings.listen, fixtures, tls).await,
+        None => Emulator::start(settings.listen, fixtures).await,
+    };
+    let emulator =
+        started.map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
     tracing::info!(
         address = %emulator.address(),
         endpoint = emulator.endpoint(),
+        tls = has_tls,
         secret_id = account.secret_id(),
         secret_key = account.secret_key(),
         "emulating",
     );
     Ok(emulator)
+}
+
+/// Reads the server certificate and its private key. Each file is checked by itself first, so that an error
+/// names its flag.
+fn read_tls(
+    (cert, key): &(PathBuf, PathBuf),
+    problems: &mut Problems,
+) -> Result<Arc<ServerConfig>, Invalid> {
+    let cert = read_pem(cert, FileKind::Certificates, |pem| {
+        pem::parse_certificates(pem).map(drop)
+    });
+    let key = read_pem(key, FileKind::Key, |pem| pem::parse_key(pem).map(drop));
+    let cert = problems.take("tls-cert", cert);
+    let key = problems.take("tls-key", key);
+    problems.take("tls-cert", emulator_config(&cert?, &key?))
+}
+
+fn read_pem(
+    path: &Path,
+    kind: FileKind,
+    check: impl Fn(&[u8]) -> Result<(), String>,
+) -> Result<Vec<u8>, String> {
+    let pem = bounded_file::read_once(path, kind).map_err(|error| error.to_string())?;
+    check(&pem).map_err(|problem| format!("{}: {problem}", path.display()))?;
+    Ok(pem)
 }

@@ -33,6 +33,15 @@ pub struct EmulateArgs {
     #[arg(long, env = "IAI_FACADE_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
     fixtures: Option<String>,
 
+    /// PEM file of the server certificate followed by its intermediate certificates. With --tls-key,
+    /// the port accepts TLS 1.2 and 1.3 beside plain text
+    #[arg(long, env = "IAI_FACADE_EMULATOR_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<String>,
+
+    /// PEM file of the private key of the server certificate
+    #[arg(long, env = "IAI_FACADE_EMULATOR_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<String>,
+
     #[command(flatten)]
     log: LogArgs,
 }
@@ -81,6 +90,12 @@ impl EmulateArgs {
         parsed::file(self.fixtures.as_deref())
     }
 
+    /// Returns the files of the server certificate and its private key, which the emulator reads at its
+    /// start, if both are set.
+    pub fn tls_files(&self) -> Option<(PathBuf, PathBuf)> {
+        parsed::file(self.tls_cert.as_deref()).zip(parsed::file(self.tls_key.as_deref()))
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
@@ -89,6 +104,14 @@ impl EmulateArgs {
     pub fn checked(self) -> Result<Emulate, Problems> {
         let mut problems = Problems::default();
         let listen = problems.take("listen", parsed::address(&self.listen));
+        let has_cert = parsed::file(self.tls_cert.as_deref()).is_some();
+        let has_key = parsed::file(self.tls_key.as_deref()).is_some();
+        if has_key && !has_cert {
+            problems.note("tls-cert", "is missing; --tls-key requires it");
+        }
+        if has_cert && !has_key {
+            problems.note("tls-key", "is missing; --tls-cert requires it");
+        }
         let log = self.log.checked(&mut problems);
 
         let settings = || {

@@ -1,11 +1,11 @@
-//! TLS server configuration of the gRPC port: the server certificate and the verification of client
-//! certificates.
+//! TLS server configurations: of the gRPC port, with the server certificate and the verification of client
+//! certificates, and of the emulator.
 
 use std::sync::Arc;
 
 use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::ring,
+    ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier,
+    crypto::{CryptoProvider, ring},
     pki_types::CertificateDer,
     server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::{TLS12, TLS13},
@@ -15,6 +15,9 @@ use super::pem::{pair_error, parse_certificates, parse_key};
 
 /// The ALPN name of HTTP/2.
 const HTTP2: &[u8] = b"h2";
+
+/// The ALPN name of HTTP/1.1.
+const HTTP1: &[u8] = b"http/1.1";
 
 /// The TLS configuration of the gRPC port.
 #[derive(Debug)]
@@ -42,9 +45,7 @@ pub fn server_config(
     authorities: Option<&[u8]>,
 ) -> Result<ServerTls, String> {
     let provider = Arc::new(ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(|error| error.to_string())?;
+    let builder = builder(Arc::clone(&provider))?;
     let builder = match authorities {
         Some(authorities) => {
             let mut roots = RootCertStore::empty();
@@ -74,4 +75,27 @@ pub fn server_config(
         config: Arc::new(config),
         certificate,
     })
+}
+
+/// Returns the TLS configuration of the emulator with this server certificate and private key, both in
+/// PEM.
+///
+/// # Errors
+///
+/// Fails as [`server_config`] does.
+pub fn emulator_config(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
+    let mut config = builder(Arc::new(ring::default_provider()))?
+        .with_no_client_auth()
+        .with_single_cert(parse_certificates(certificates)?, parse_key(key)?)
+        .map_err(|error| pair_error(&error))?;
+    config.alpn_protocols = vec![HTTP1.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn builder(
+    provider: Arc<CryptoProvider>,
+) -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, String> {
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|error| error.to_string())
 }

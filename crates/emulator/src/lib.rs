@@ -33,6 +33,7 @@ pub use faults::{Cut, Fault, FaultKind, Page};
 pub use fixtures::{Fixtures, FixturesError};
 pub use request_log::ReceivedRequest;
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use worlds::Worlds;
 
 mod account;
@@ -74,11 +75,32 @@ impl Emulator {
     ///
     /// Fails if the listener cannot bind to the address.
     pub async fn start(listen: SocketAddr, fixtures: Fixtures) -> io::Result<Self> {
+        Self::bind(listen, fixtures, None).await
+    }
+
+    /// Starts an emulator that accepts TLS, by this configuration, as well as plain text on its port.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the listener cannot bind to the address.
+    pub async fn start_with_tls(
+        listen: SocketAddr,
+        fixtures: Fixtures,
+        tls: Arc<ServerConfig>,
+    ) -> io::Result<Self> {
+        Self::bind(listen, fixtures, Some(tls.into())).await
+    }
+
+    async fn bind(
+        listen: SocketAddr,
+        fixtures: Fixtures,
+        tls: Option<TlsAcceptor>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let worlds = Arc::new(Worlds::new(fixtures));
         let mut server = JoinSet::new();
-        server.spawn(accept(listener, Arc::clone(&worlds)));
+        server.spawn(accept(listener, tls, Arc::clone(&worlds)));
         Ok(Self {
             address,
             worlds,
@@ -201,13 +223,13 @@ impl Emulator {
     }
 }
 
-async fn accept(listener: TcpListener, worlds: Arc<Worlds>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, worlds: Arc<Worlds>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection::serve(stream, Arc::clone(&worlds)));
+                    connections.spawn(connection::serve(stream, tls.clone(), Arc::clone(&worlds)));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "emulator failed to accept a connection");

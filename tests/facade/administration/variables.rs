@@ -93,7 +93,7 @@ async fn each_variable_takes_effect_unless_empty_and_is_validated() {
             let is_rejected = match row.owner {
                 "iai-facade probe" => output.status.code() == Some(row.exit),
                 // The intentionally invalid setting must be the only error.
-                _ => errors.lines().count() != 1 || !errors.contains(alone(row.name)[0]),
+                _ => errors.lines().count() != 1 || !errors.contains(alone(&row)[0]),
             };
             // One file of a pair is rejected if the other is empty or missing.
             let is_half = value.is_empty() && row.with.starts_with("IAI_FACADE_");
@@ -172,10 +172,11 @@ async fn the_region_flag_overrides_the_variables() {
     }
 }
 
-/// Returns flags that make `serve` fail with a single error besides the variable `name`.
-fn alone(name: &str) -> [&'static str; 2] {
-    match name {
-        "IAI_FACADE_LANGUAGE" => ["--max-attempts", "0"],
+/// Returns flags that make the command fail with a single error besides the variable.
+fn alone(row: &Row) -> [&'static str; 2] {
+    match (row.owner, row.name) {
+        ("iai-facade emulate", _) => ["--listen", "here"],
+        (_, "IAI_FACADE_LANGUAGE") => ["--max-attempts", "0"],
         _ => ["--language", "de-DE"],
     }
 }
@@ -230,7 +231,8 @@ impl Files {
         self.start(row, with, true).await
     }
 
-    /// Runs the program until it exits; `serve` exits because of an invalid setting if `fails`.
+    /// Runs the program until it exits; `serve` and `emulate` exit because of an invalid setting if
+    /// `fails`.
     async fn start(&self, row: &Row, variables: &[(&str, &str)], fails: bool) -> Output {
         assert!(self.folder.path().exists());
         let command = row.owner.strip_prefix("iai-facade ").unwrap_or("serve");
@@ -238,8 +240,8 @@ impl Files {
             .into_iter()
             .chain(row.flags.split_whitespace())
             .collect();
-        if fails && command == "serve" {
-            arguments.extend(alone(row.name));
+        if fails && command != "probe" {
+            arguments.extend(alone(row));
         }
         let variables: Vec<_> = variables
             .iter()
