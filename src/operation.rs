@@ -9,4 +9,4 @@ mod contract;
 mod identifier;
 mod lenient;
 
-pub use self::contract::{InvalidReply, InvalidRequest, Operation, Violation};
+pub use self::contract::{InvalidReply, InvalidRequest, NotFound, Operation, Violation};

@@ -130,7 +130,7 @@ fn decode<O: Operation>(
     let cacheable = match &message {
         Ok(_) => Cacheable::Positive,
         Err(InvalidReply::Malformed(_)) => Cacheable::No,
-        Err(InvalidReply::PersonNotFound) => Cacheable::Negative,
+        Err(InvalidReply::NotFound(_)) => Cacheable::Negative,
     };
     Decoded { message, cacheable }
 }

@@ -20,7 +20,7 @@ fuzz_target!(|body: &[u8]| {
         Ok(response) => check(body, &response),
         Err(invalid) => {
             assert_discloses_nothing(body, &invalid);
-            if let (InvalidReply::PersonNotFound, Some(value)) = (&invalid, parse_untyped(body)) {
+            if let (InvalidReply::NotFound(_), Some(value)) = (&invalid, parse_untyped(body)) {
                 assert!(value["PersonGroupInfos"].is_null() && value["GroupNum"].is_null());
             }
         }

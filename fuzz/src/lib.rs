@@ -27,7 +27,7 @@ pub fn assert_discloses_nothing(body: &[u8], invalid: &InvalidReply) {
             let expected = format!("the response does not have the documented format: {malformed}");
             assert_eq!(logged, expected);
         }
-        InvalidReply::PersonNotFound => assert_eq!(logged, "the person does not exist"),
+        InvalidReply::NotFound(absent) => assert_eq!(logged, absent.message),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::json::Malformed;
+use crate::{json::Malformed, proto::ErrorReason};
 
 /// A Tencent Cloud action and its gRPC method.
 pub trait Operation {
@@ -35,8 +35,8 @@ pub trait Operation {
     ///
     /// # Errors
     ///
-    /// Fails if the upstream response does not have the documented format, or means that the person does
-    /// not exist.
+    /// Fails if the upstream response does not have the documented format, or means that the requested
+    /// resource does not exist.
     fn response(body: &[u8], request_id: &str) -> Result<Self::Response, InvalidReply>;
 }
 
@@ -75,7 +75,19 @@ pub enum InvalidReply {
     #[error("the response does not have the documented format")]
     Malformed(#[from] Malformed),
 
-    /// The response has neither groups nor a count, which is how Tencent Cloud reports an unknown person.
-    #[error("the person does not exist")]
-    PersonNotFound,
+    /// The response means that the requested resource does not exist.
+    #[error(transparent)]
+    NotFound(&'static NotFound),
+}
+
+/// What a response without an error code says about a resource that does not exist.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct NotFound {
+    /// `ErrorInfo.reason`.
+    pub reason: ErrorReason,
+    /// `ResourceInfo.resource_type`.
+    pub resource_type: &'static str,
+    /// The message of the error.
+    pub message: &'static str,
 }

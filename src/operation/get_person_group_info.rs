@@ -2,14 +2,21 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{InvalidReply, InvalidRequest, Operation, Violation, identifier, lenient};
+use super::{InvalidReply, InvalidRequest, NotFound, Operation, Violation, identifier, lenient};
 use crate::{
     json::{self, Object},
-    proto::{GetPersonGroupInfoRequest, GetPersonGroupInfoResponse, PersonGroupInfo},
+    proto::{ErrorReason, GetPersonGroupInfoRequest, GetPersonGroupInfoResponse, PersonGroupInfo},
 };
 
 /// Maximum page size, and maximum number of groups of a person.
 const MAX_LIMIT: i32 = 100;
+
+/// A response with neither groups nor a count is how Tencent Cloud reports an unknown person.
+pub const PERSON_NOT_FOUND: NotFound = NotFound {
+    reason: ErrorReason::PersonNotFound,
+    resource_type: "iai.Person",
+    message: "the person does not exist",
+};
 
 /// The action `GetPersonGroupInfo`.
 #[derive(Debug)]
@@ -54,7 +61,7 @@ impl Operation for GetPersonGroupInfo {
     fn response(body: &[u8], request_id: &str) -> Result<GetPersonGroupInfoResponse, InvalidReply> {
         let Object(body): Object<Body> = json::parse(body)?;
         if body.person_group_infos.is_none() && body.group_num.is_none() {
-            return Err(InvalidReply::PersonNotFound);
+            return Err(InvalidReply::NotFound(&PERSON_NOT_FOUND));
         }
 
         Ok(GetPersonGroupInfoResponse {
@@ -200,7 +207,10 @@ mod tests {
             r#"{"PersonGroupInfos":null,"GroupNum":null,"FaceModelVersion":"3.0"}"#,
         ] {
             assert!(
-                matches!(response(body), Err(InvalidReply::PersonNotFound)),
+                matches!(
+                    response(body),
+                    Err(InvalidReply::NotFound(&PERSON_NOT_FOUND))
+                ),
                 "{body}"
             );
         }

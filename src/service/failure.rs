@@ -35,7 +35,7 @@ pub enum Failure {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The reply cannot be decoded, or means that the person does not exist. With Tencent's RequestId.
+    /// The reply cannot be decoded, or means that the resource does not exist. With Tencent's RequestId.
     InvalidReply(InvalidReply, String),
     /// The request violates the rules of its fields.
     InvalidRequest(InvalidRequest),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     context::{Context, Subject},
     error_policy::{FailureClass, FailurePolicy, Field, Hint},
-    operation::{InvalidReply, InvalidRequest},
+    operation::{InvalidReply, InvalidRequest, NotFound},
     proto::ErrorReason,
     upstream::{ApiError, Error, ErrorClass, error_code},
 };
@@ -63,8 +63,8 @@ impl Failure {
                     .cause(malformed.to_string())
                     .request_id(&request_id)
             }
-            Self::InvalidReply(InvalidReply::PersonNotFound, request_id) => {
-                person_not_found(subject).request_id(&request_id)
+            Self::InvalidReply(InvalidReply::NotFound(absent), request_id) => {
+                not_found(absent, subject).request_id(&request_id)
             }
             Self::InvalidRequest(invalid) => invalid_request(&invalid),
             Self::MessageIncomplete => Report::own(
@@ -148,10 +148,9 @@ fn description(cause: Unauthenticated) -> &'static str {
     }
 }
 
-fn person_not_found(subject: &Subject) -> Report {
-    let message = "the person does not exist";
-    Report::own(Code::NotFound, ErrorReason::PersonNotFound, message).details(|details| {
-        details.set_resource_info("iai.Person", &subject.id, "", message);
+fn not_found(absent: &NotFound, subject: &Subject) -> Report {
+    Report::own(Code::NotFound, absent.reason, absent.message).details(|details| {
+        details.set_resource_info(absent.resource_type, &subject.id, "", absent.message);
     })
 }
 

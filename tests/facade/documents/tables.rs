@@ -7,7 +7,7 @@ use iai_facade::{
     config::ServeArgs,
     context::{Context, Deadline, Identity, Subject},
     credentials::Unavailable,
-    operation::{InvalidReply, InvalidRequest},
+    operation::{InvalidReply, InvalidRequest, get_person_group_info::PERSON_NOT_FOUND},
     proto::ErrorReason,
     proto::grpc_code,
     service::{Failure, Unauthenticated},
@@ -87,7 +87,7 @@ async fn errors_of_the_service_have_their_documented_status_and_delay() {
         Failure::InvalidRequest(InvalidRequest {
             violations: Vec::new(),
         }),
-        Failure::InvalidReply(InvalidReply::PersonNotFound, "r".to_owned()),
+        Failure::InvalidReply(InvalidReply::NotFound(&PERSON_NOT_FOUND), "r".to_owned()),
         Failure::Upstream(Error::Credentials(Unavailable {
             report: Vec::new(),
             is_transient: true,
