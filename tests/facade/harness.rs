@@ -5,6 +5,7 @@ pub(crate) mod authority;
 pub(crate) mod bearer_tokens;
 pub(crate) mod connection;
 pub(crate) mod frames;
+pub(crate) mod operation;
 mod program;
 pub(crate) mod raw_upstream;
 pub(crate) mod steady_callers;
@@ -44,7 +45,7 @@ use tonic_types::{ErrorInfo, StatusExt};
 
 pub(crate) use self::{
     program::{Program, TRACE_LOG, errors, run},
-    wire::{DeadUpstream, GET_GROUP_INFO, GET_PERSON_GROUP_INFO, http, request, send},
+    wire::{DeadUpstream, GET_GROUP_INFO, http, request, send},
 };
 
 /// The listen address of all servers in tests: a free port on loopback.

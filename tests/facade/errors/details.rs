@@ -2,45 +2,69 @@
 
 use std::time::Duration;
 
-use iai_emulator::{Fault, FaultKind};
+use iai_emulator::FaultKind;
+use iai_facade::proto::grpc_code;
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::harness::{Facade, error_info, group, person, text};
+use crate::harness::{
+    Facade, error_info,
+    operation::{Operation, operations},
+    person, text,
+};
 
 #[tokio::test]
-async fn every_code_has_its_tabulated_status_on_both_operations() {
+async fn every_code_has_its_tabulated_status_on_every_operation() {
     let facade = Facade::start_plain().await;
-    let (mut groups, mut persons) = (facade.client(), facade.client());
 
     for row in include_str!("../../data/error_codes.csv").lines().skip(1) {
         let columns: Vec<_> = row.split(',').collect();
         let (code, expected) = (columns[0], columns[2]);
-        facade
-            .emulator
-            .script(Fault::from(FaultKind::api_error(code)).times(2));
+        for operation in operations() {
+            let status = error_of(&operation, &facade, code).await;
 
-        let of_group = groups.get_group_info(group("aaa")).await.unwrap_err();
-        let of_person = persons
-            .get_person_group_info(person("2001"))
-            .await
-            .unwrap_err();
-
-        // GetGroupInfo has no page size that the caller could reduce.
-        let is_too_large = code == "ResponseSizeLimitExceeded";
-        assert_eq!(
-            name(of_group.code()),
-            if is_too_large { "INTERNAL" } else { expected },
-            "{code}"
-        );
-        assert_eq!(name(of_person.code()), expected, "{code}");
-        for status in [of_group, of_person] {
+            // Without pages, the caller can request none that is smaller.
+            let has_pages = operation.fields().contains(&"limit".to_owned());
+            let is_too_large = code == "ResponseSizeLimitExceeded" && !has_pages;
+            let expected = if is_too_large { "INTERNAL" } else { expected };
             assert_eq!(
-                status.get_error_details().error_info().unwrap().metadata["code"],
-                code
+                grpc_code::name(status.code()),
+                expected,
+                "{code} of {}",
+                operation.name()
             );
+            assert_eq!(error_info(&status).metadata["code"], code);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_field_is_named_on_every_operation_that_has_it() {
+    let facade = Facade::start_plain().await;
+    let cases = [
+        ("InvalidParameterValue.GroupIdIllegal", "group_id"),
+        ("InvalidParameterValue.PersonIdIllegal", "person_id"),
+        ("InvalidParameterValue.LimitExceed", "limit"),
+        ("InvalidParameterValue.OffsetExceed", "offset"),
+    ];
+
+    for operation in operations() {
+        let fields = operation.fields();
+        for (code, field) in cases {
+            let status = error_of(&operation, &facade, code).await;
+
+            let expected = fields.iter().find(|name| *name == field).cloned();
+            assert_eq!(invalid_field(&status), expected, "{}", operation.name());
+        }
+        let status = error_of(&operation, &facade, "MissingParameter").await;
+        let missing = invalid_field(&status).unwrap();
+        assert_eq!(missing, fields[0]);
+        assert!(
+            missing.ends_with("_id"),
+            "{}: {missing} is no id",
+            operation.name()
+        );
     }
 }
 
@@ -239,6 +263,18 @@ async fn encoded_details_stay_within_2_kib() {
     }
 }
 
+/// Calls an operation whose upstream request fails with `code`.
+async fn error_of(operation: &Operation, facade: &Facade, code: &str) -> Status {
+    facade.emulator.script(FaultKind::api_error(code));
+    let result = operation.call(facade.addresses.grpc, &[]).await;
+    result.unwrap_err()
+}
+
+fn invalid_field(status: &Status) -> Option<String> {
+    let bad_request = status.get_details_bad_request()?;
+    Some(bad_request.field_violations[0].field.clone())
+}
+
 async fn error(facade: &Facade, code: &str) -> (Status, ErrorDetails) {
     let status = error_with_message(facade, code, "no").await;
     let details = status.get_error_details();
@@ -269,17 +305,4 @@ fn script(facade: &Facade, code: &str, message: &str) {
 fn precondition(details: &ErrorDetails) -> (&str, &str) {
     let violation = &details.precondition_failure().unwrap().violations[0];
     (&violation.r#type, &violation.subject)
-}
-
-/// Returns the name of a code as the table spells it: `NotFound` is `NOT_FOUND`.
-fn name(code: Code) -> String {
-    let words = format!("{code:?}");
-    let mut name = String::new();
-    for (place, character) in words.char_indices() {
-        if place > 0 && character.is_uppercase() {
-            name.push('_');
-        }
-        name.extend(character.to_uppercase());
-    }
-    name
 }

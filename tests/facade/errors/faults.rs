@@ -1,18 +1,15 @@
 //! Upstream faults: the error that callers receive, the number of attempts, and leaked tasks and
 //! connections.
 //!
-//! Each fault applies to every attempt, for both operations.
+//! Each fault applies to every attempt, for every operation.
 
 mod connections;
 mod responses;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use iai_emulator::{Cut, Fault, FaultKind};
 use iai_facade::proto::grpc_code;
-use prost::Message;
 use tokio::{
     io::AsyncWriteExt,
     runtime::Handle,
@@ -26,10 +23,11 @@ use self::{
     responses::{API_ERRORS, BODIES, STATUSES},
 };
 use crate::harness::{
-    DeadUpstream, Facade, GET_GROUP_INFO, GET_PERSON_GROUP_INFO, Program, client, error_info,
-    group, person,
+    DeadUpstream, Facade, Program, client, error_info, group,
+    operation::{Operation, operations},
+    person,
     raw_upstream::{RawUpstream, hold, read_request, reset, respond},
-    request, send, start_emulator, text,
+    start_emulator, text,
     tls_proxy::TlsProxy,
 };
 
@@ -165,8 +163,8 @@ async fn each_error_class_has_its_number_of_attempts_and_leaks_no_task() {
             let endpoint = emulator.endpoint();
             let flags = [&["--endpoint", &endpoint], &NO_ADAPTATION[..]].concat();
             let facade = Facade::start_before(emulator, &flags).await;
-            for path in [GET_GROUP_INFO, GET_PERSON_GROUP_INFO] {
-                let status = call(&facade, path).await;
+            for operation in operations() {
+                let status = call(&facade, &operation).await;
                 assert_eq!(grpc_code::name(status.code()), code, "{error_code}");
                 assert_eq!(error_info(&status).metadata["code"], error_code);
                 assert_eq!(attempts_of(&status), attempts, "{error_code}");
@@ -174,7 +172,7 @@ async fn each_error_class_has_its_number_of_attempts_and_leaks_no_task() {
             }
             assert_eq!(
                 facade.emulator.requests().len() as u32,
-                2 * attempts,
+                operations().len() as u32 * attempts,
                 "{error_code}"
             );
             stop(facade).await;
@@ -265,7 +263,7 @@ async fn a_reset_idle_connection_does_not_fail_the_call() {
     }
 }
 
-/// Checks both operations against an upstream with this response.
+/// Checks every operation against an upstream with this response.
 async fn check_response(name: String, status: u16, body: &'static str, expected: Expected) {
     let length = body.len();
     let text = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
@@ -280,15 +278,15 @@ async fn check_response(name: String, status: u16, body: &'static str, expected:
     upstream.wait_until_closed().await;
 }
 
-/// Checks the errors of both operations of a service in front of `endpoint`.
+/// Checks the errors of every operation of a service in front of `endpoint`.
 async fn check(name: &str, endpoint: &str, flags: &[&str], expected: Expected) {
     let flags = [&["--endpoint", endpoint], &NO_ADAPTATION[..], flags].concat();
     let facade = Facade::start_before(start_emulator().await, &flags).await;
     let Expected(code, reason, attempts) = expected;
 
-    for path in [GET_GROUP_INFO, GET_PERSON_GROUP_INFO] {
+    for operation in operations() {
         let start = Instant::now();
-        let status = call(&facade, path).await;
+        let status = call(&facade, &operation).await;
 
         assert!(
             start.elapsed() < MAX_DURATION,
@@ -327,21 +325,11 @@ fn attempts_of(status: &Status) -> u32 {
     error_info(status).metadata["attempts"].parse().unwrap()
 }
 
-/// Sends a call without a generated client, which would enforce the deadline itself.
-async fn call(facade: &Facade, path: &str) -> Status {
-    let message = match path {
-        GET_GROUP_INFO => group("aaa").encode_to_vec(),
-        _ => person("2001").encode_to_vec(),
-    };
-    let length = (message.len() as u32).to_be_bytes();
-    let body = Bytes::from([&[0], &length[..], &message].concat());
-    let request = request(path).header("grpc-timeout", DEADLINE);
-    let response = send(
-        facade.addresses.grpc,
-        request.body(Full::from(body)).unwrap(),
-    )
-    .await;
-    Status::from_header_map(response.headers()).expect("an error")
+/// Makes a call without a generated client, which would enforce the deadline itself.
+async fn call(facade: &Facade, operation: &Operation) -> Status {
+    let headers = [("grpc-timeout", DEADLINE)];
+    let result = operation.call(facade.addresses.grpc, &headers).await;
+    result.unwrap_err()
 }
 
 async fn stop(facade: Facade) {

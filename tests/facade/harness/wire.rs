@@ -16,9 +16,6 @@ use super::LOOPBACK;
 /// The path of the `GetGroupInfo` method.
 pub(crate) const GET_GROUP_INFO: &str = "/iaifacade.v1.FaceRecognitionService/GetGroupInfo";
 
-pub(crate) const GET_PERSON_GROUP_INFO: &str =
-    "/iaifacade.v1.FaceRecognitionService/GetPersonGroupInfo";
-
 /// Returns a builder with the headers that gRPC requires.
 pub(crate) fn request(path: &str) -> http::request::Builder {
     Request::builder()

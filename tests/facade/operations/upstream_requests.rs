@@ -3,7 +3,9 @@
 use iai_emulator::{Account, FaultKind, ReceivedRequest};
 use tonic::Code;
 
-use crate::harness::{Facade, Program, client, error_info, group, settings, start_emulator};
+use crate::harness::{
+    Facade, Program, client, error_info, group, operation::operations, settings, start_emulator,
+};
 
 #[tokio::test]
 async fn a_request_has_the_headers_of_the_vendors_sdks() {
@@ -25,6 +27,22 @@ async fn a_request_has_the_headers_of_the_vendors_sdks() {
     assert!(!request.has_token);
     assert_eq!(request.signed_service.as_deref(), Some("iai"));
     assert_eq!(request.code, None);
+}
+
+#[tokio::test]
+async fn every_operation_reaches_the_action_of_its_name() {
+    let facade = Facade::start().await;
+
+    for operation in operations() {
+        let result = operation.call(facade.addresses.grpc, &[]).await;
+
+        let name = operation.name();
+        if let Err(status) = result {
+            assert_eq!(status.code(), Code::NotFound, "{name}: {status:?}");
+        }
+        let request = facade.emulator.requests().pop().unwrap();
+        assert_eq!(request.action, name);
+    }
 }
 
 #[tokio::test]
