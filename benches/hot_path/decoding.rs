@@ -1,4 +1,4 @@
-//! Decoding a response without its envelope, for both operations.
+//! Decoding a response without its envelope, for each operation.
 //!
 //! The baseline parses the same bytes into a [`Value`](serde_json::Value). Decoding should take less.
 

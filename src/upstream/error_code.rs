@@ -29,7 +29,7 @@ pub fn documented_codes() -> impl Iterator<Item = &'static str> {
     DOCUMENTED.iter().map(|(code, _)| *code)
 }
 
-/// The codes of the [common list], of the documentation of the two actions, and of the vendor's SDKs.
+/// The codes of the [common list], of the documentation of the actions, and of the vendor's SDKs.
 ///
 /// [common list]: https://www.tencentcloud.com/document/product/1059/36988
 #[rustfmt::skip]

@@ -105,3 +105,18 @@ pub(super) fn headings(prose: &str) -> impl Iterator<Item = &str> {
             .flatten()
     })
 }
+
+/// Returns the cells of the table of `document` that begins with `header`, without code marks.
+pub(super) fn table(document: &str, header: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(document).unwrap();
+    let (_, rest) = text.split_once(header).unwrap();
+    let rows = rest
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let cells = row.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().replace('`', "")).collect()
+    })
+    .collect()
+}

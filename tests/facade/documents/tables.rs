@@ -1,6 +1,6 @@
 //! Tables of docs/ and the threat model, compared with the program and the tests.
 
-use std::{fs, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeSet, fs, net::Ipv4Addr, time::Duration};
 
 use clap::{Args, Command};
 use iai_facade::{
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic_types::StatusExt;
 
+use super::markdown::table;
 use crate::harness::{own_reason, text};
 
 const CONFIGURATION: &str = "docs/configuration.md";
@@ -108,15 +109,19 @@ async fn errors_of_the_service_have_their_documented_status_and_delay() {
         Failure::MethodUnknown,
     ];
     let rows = table("docs/errors.md", "| reason | status |");
-    assert_eq!(rows.len(), failures.len());
+    let documented: BTreeSet<_> = rows.iter().map(|row| row[0].clone()).collect();
+    assert_eq!(documented, reasons().collect());
 
-    for (row, failure) in rows.into_iter().zip(failures) {
+    let mut shown = BTreeSet::new();
+    for failure in failures {
         let status = failure.into_status(&context());
-        assert_eq!(own_reason(&status), row[0]);
+        let reason = own_reason(&status);
+        let row = rows.iter().find(|row| row[0] == reason).unwrap();
         assert_eq!(grpc_code::name(status.code()), row[1], "{row:?}");
         assert_eq!(retry(&status), row[2].split(',').next().unwrap(), "{row:?}");
-        ErrorReason::from_str_name(&format!("ERROR_REASON_{}", row[0])).unwrap();
+        shown.insert(reason);
     }
+    assert_eq!(shown, documented, "a reason without a failure above");
 }
 
 #[tokio::test]
@@ -135,7 +140,7 @@ async fn every_error_class_has_its_documented_status_and_delay() {
 
     for columns in policy {
         let (error_code, class) = (columns[0], columns[3]);
-        let row = rows.iter().find(|row| row[0] == class).unwrap();
+        let row = rows.iter().find(|row| row[0] == class).expect(class);
         let error = ApiError {
             code: error_code.to_owned(),
             ..ApiError::default()
@@ -185,19 +190,10 @@ fn settings() -> String {
     tables
 }
 
-/// Returns the cells of the table of `document` that begins with `header`, without code marks.
-fn table(document: &str, header: &str) -> Vec<Vec<String>> {
-    let text = fs::read_to_string(document).unwrap();
-    let (_, rest) = text.split_once(header).unwrap();
-    let rows = rest
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    rows.map(|row| {
-        let cells = row.trim_matches('|').split('|');
-        cells.map(|cell| cell.trim().replace('`', "")).collect()
-    })
-    .collect()
+/// Returns the names of all error reasons that are sent.
+pub(super) fn reasons() -> impl Iterator<Item = String> {
+    let reasons = (1..).map_while(|number| ErrorReason::try_from(number).ok());
+    reasons.map(|reason| reason.as_str_name().replace("ERROR_REASON_", ""))
 }
 
 /// Returns the retry column of an error, as docs/errors.md writes it.
