@@ -12,8 +12,8 @@ from iaifacade.v1.face_recognition_service_pb2_grpc import FaceRecognitionServic
 from program import TIMEOUT, serving
 
 OPERATIONS = {
-    "GetGroupInfo": ("group_id",),
-    "GetPersonGroupInfo": ("person_id", "offset", "limit"),
+    method.name: tuple(field.name for field in method.input_type.fields)
+    for method in messages.DESCRIPTOR.services_by_name["FaceRecognitionService"].methods
 }
 """The operations and the fields of their requests, the required id first."""
 

@@ -119,8 +119,9 @@ def errors(tmp_path_factory):
         }
 
 
-def test_the_table_has_131_codes():
-    assert len({row.code for row in LISTED}) == len(LISTED) == 131
+def test_the_table_has_each_code_once():
+    assert LISTED
+    assert len({row.code for row in LISTED}) == len(LISTED)
 
 
 @pytest.mark.parametrize(("operation", "row"), CASES, ids=NAMES)
