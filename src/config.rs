@@ -32,7 +32,7 @@ pub use self::{
     calls::{Calls, MAX_HEADER_BYTES},
     connections::Connections,
     credentials::{CredentialFiles, CredentialSource, Credentials, DEFAULT_PROFILE},
-    emulation::{Emulate, EmulateArgs},
+    emulation::{ControlApi, Emulate, EmulateArgs},
     listening::{DEFAULT_LISTEN, LISTEN_VARIABLE, Listening},
     log::{Format, HashKey, LOG_FORMAT_VARIABLE, Log, intended_log_format},
     log_levels::{ALWAYS_LOGGED, LogLevels},

@@ -1,6 +1,7 @@
 //! The command `emulate`: runs the emulator until a signal.
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,7 +12,7 @@ use tokio_stream::StreamExt;
 
 use super::{fixtures::read_fixtures, report::Failure, signals::unless_signalled};
 use crate::{
-    config::{EmulateArgs, Invalid, Problems},
+    config::{ControlApi, EmulateArgs, Invalid, Problems},
     files::bounded_file::{self, FileKind},
     server::shutdown,
     telemetry::LogControl,
@@ -54,12 +55,17 @@ async fn start_emulator(args: EmulateArgs, log: LogControl) -> Result<Emulator, 
         Some(tls) => Emulator::start_with_tls(settings.listen, fixtures, tls).await,
         None => Emulator::start(settings.listen, fixtures).await,
     };
-    let emulator =
+    let mut emulator =
         started.map_err(|error| format!("cannot listen on {}: {error}", settings.listen))?;
+    let control = match settings.control {
+        Some(control) => Some(start_control(&mut emulator, &control).await?),
+        None => None,
+    };
     tracing::info!(
         address = %emulator.address(),
         endpoint = emulator.endpoint(),
         tls = has_tls,
+        control.address = control.map(tracing::field::display),
         secret_id = account.secret_id(),
         secret_key = account.secret_key(),
         "emulating",
@@ -90,4 +96,13 @@ fn read_pem(
     let pem = bounded_file::read_once(path, kind).map_err(|error| error.to_string())?;
     check(&pem).map_err(|problem| format!("{}: {problem}", path.display()))?;
     Ok(pem)
+}
+
+async fn start_control(
+    emulator: &mut Emulator,
+    control: &ControlApi,
+) -> Result<SocketAddr, Failure> {
+    let ControlApi { listen, token } = control;
+    let address = emulator.start_control(*listen, token.as_ref()).await;
+    Ok(address.map_err(|error| format!("cannot listen on {listen}: {error}"))?)
 }

@@ -1,10 +1,18 @@
 //! Settings of the emulator, within `serve` or as the command `emulate`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
+use secrecy::SecretString;
 
 use super::{Invalid, Log, Problems, log::LogArgs, parsed};
+use crate::files::{
+    bounded_file::{self, FileKind},
+    secret_text,
+};
 
 const FIXTURES_HELP: &str = "File of the groups, persons, credential and faults of the emulator \
     [default: the examples of Tencent Cloud's documentation]";
@@ -42,6 +50,24 @@ pub struct EmulateArgs {
     #[arg(long, env = "IAI_FACADE_EMULATOR_TLS_KEY", value_name = "FILE")]
     tls_key: Option<String>,
 
+    /// Address and port of the control API (HTTP/1.1), which seeds, resets and inspects the emulator while
+    /// it runs; port 0 selects a free port. An address other than loopback requires
+    /// --control-token-file [default: no control API]
+    #[arg(
+        long,
+        env = "IAI_FACADE_EMULATOR_CONTROL_LISTEN",
+        value_name = "ADDRESS"
+    )]
+    control_listen: Option<String>,
+
+    /// File of the bearer token that requests to the control API must carry [default: none required]
+    #[arg(
+        long,
+        env = "IAI_FACADE_EMULATOR_CONTROL_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    control_token_file: Option<String>,
+
     #[command(flatten)]
     log: LogArgs,
 }
@@ -51,8 +77,19 @@ pub struct EmulateArgs {
 pub struct Emulate {
     /// The listening address.
     pub listen: SocketAddr,
+    /// The control API, if it is enabled.
+    pub control: Option<ControlApi>,
     /// The log.
     pub log: Log,
+}
+
+/// The settings of the emulator's control API.
+#[derive(Clone, Debug)]
+pub struct ControlApi {
+    /// The listening address.
+    pub listen: SocketAddr,
+    /// The bearer token that requests must carry. Present if the address is not loopback.
+    pub token: Option<SecretString>,
 }
 
 impl EmulationArgs {
@@ -112,14 +149,56 @@ impl EmulateArgs {
         if has_cert && !has_key {
             problems.note("tls-key", "is missing; --tls-cert requires it");
         }
+        let control = control(
+            self.control_listen.as_deref(),
+            self.control_token_file.as_deref(),
+            &mut problems,
+        );
         let log = self.log.checked(&mut problems);
 
         let settings = || {
             Ok(Emulate {
                 listen: listen?,
+                control: control?,
                 log: log?,
             })
         };
         problems.into_result(settings())
     }
+}
+
+fn control(
+    listen: Option<&str>,
+    token_file: Option<&str>,
+    problems: &mut Problems,
+) -> Result<Option<ControlApi>, Invalid> {
+    let token_file = parsed::file(token_file);
+    let token = token_file.as_deref().map(read_token).transpose();
+    let token = problems.take("control-token-file", token);
+    let Some(listen) = listen.filter(|listen| !listen.is_empty()) else {
+        if token_file.is_some() {
+            problems.note("control-token-file", "requires --control-listen");
+        }
+        return token.map(|_| None);
+    };
+    let listen = problems.take("control-listen", parsed::address(listen))?;
+    if token_file.is_none() && !listen.ip().is_loopback() {
+        problems.note(
+            "control-listen",
+            "an address other than loopback requires --control-token-file",
+        );
+        return Err(Invalid);
+    }
+    Ok(Some(ControlApi {
+        listen,
+        token: token?,
+    }))
+}
+
+fn read_token(path: &Path) -> Result<SecretString, String> {
+    let content = bounded_file::read_once(path, FileKind::Credential);
+    let content = content.map_err(|error| error.to_string())?;
+    let token = secret_text::parse(&content);
+    let token = token.map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(token.into())
 }

@@ -4,6 +4,7 @@
 pub(crate) mod authority;
 pub(crate) mod bearer_tokens;
 pub(crate) mod connection;
+pub(crate) mod controlled_emulator;
 pub(crate) mod frames;
 pub(crate) mod operation;
 mod program;

@@ -10,6 +10,7 @@ mod administration;
 mod cache;
 mod callers;
 mod connections;
+mod control_api;
 mod credentials;
 mod deadlines_and_retries;
 mod documents;

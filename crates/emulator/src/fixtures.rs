@@ -26,7 +26,7 @@ use self::{
 };
 use super::{
     account::Account,
-    dataset::{Dataset, Group, Person},
+    dataset::{Group, InitialDataset, Person},
     faults::Fault,
 };
 
@@ -41,7 +41,7 @@ pub struct Fixtures {
     pub(super) clock_offset: i64,
     /// Maximum requests per second.
     pub(super) rate_limit: Option<u32>,
-    pub(super) dataset: Dataset,
+    pub(super) dataset: InitialDataset,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -70,6 +70,11 @@ impl Fixtures {
         mistakes.into_result(Some(file.into()), text)
     }
 
+    /// Returns fixtures without data: the default account, and no groups, persons and faults.
+    pub(super) fn empty() -> Self {
+        File::default().into()
+    }
+
     /// Returns the account that the emulator accepts.
     pub fn account(&self) -> &Account {
         &self.account
@@ -92,7 +97,8 @@ struct File {
     account: Option<Account>,
     clock_offset: Option<i64>,
     rate_limit: Option<u32>,
-    dataset: Dataset,
+    groups: HashMap<String, Group>,
+    persons: HashMap<String, Person>,
     faults: Vec<Fault>,
 }
 
@@ -134,13 +140,13 @@ impl File {
         for item in items("groups", &mut fields, mistakes) {
             if let Some(group) = dataset::group(&item, mistakes) {
                 let id = group.group_id.clone();
-                insert(&mut self.dataset.groups, id, group, &item.place, mistakes);
+                insert(&mut self.groups, id, group, &item.place, mistakes);
             }
         }
         for item in items("persons", &mut fields, mistakes) {
             if let Some(person) = dataset::person(&item, mistakes) {
                 let id = person.person_id.clone();
-                insert(&mut self.dataset.persons, id, person, &item.place, mistakes);
+                insert(&mut self.persons, id, person, &item.place, mistakes);
             }
         }
         for item in items("faults", &mut fields, mistakes) {
@@ -155,7 +161,10 @@ impl From<File> for Fixtures {
             account: file.account.unwrap_or_default(),
             clock_offset: file.clock_offset.unwrap_or_default(),
             rate_limit: file.rate_limit,
-            dataset: file.dataset,
+            dataset: InitialDataset {
+                groups: file.groups.into(),
+                persons: file.persons.into(),
+            },
             faults: file.faults,
         }
     }

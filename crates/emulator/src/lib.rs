@@ -28,10 +28,12 @@ use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration}
 
 pub use account::Account;
 pub use actions::Action;
+use control::{Control, token::Token};
 use faults::Script;
 pub use faults::{Cut, Fault, FaultKind, Page};
 pub use fixtures::{Fixtures, FixturesError};
 pub use request_log::ReceivedRequest;
+use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use worlds::Worlds;
@@ -39,7 +41,9 @@ use worlds::Worlds;
 mod account;
 mod actions;
 mod clock;
+mod collection;
 mod connection;
+mod control;
 mod dataset;
 mod envelope;
 mod faults;
@@ -48,6 +52,8 @@ mod headers;
 mod identifier;
 mod instance_metadata;
 mod issued_credentials;
+mod listener;
+mod memory_budget;
 mod oversized_body;
 mod parameters;
 mod rate_limit;
@@ -64,7 +70,7 @@ mod worlds;
 pub struct Emulator {
     address: SocketAddr,
     worlds: Arc<Worlds>,
-    /// The task that accepts connections and owns them.
+    /// The tasks that accept connections and own them.
     server: JoinSet<()>,
 }
 
@@ -100,7 +106,9 @@ impl Emulator {
         let address = listener.local_addr()?;
         let worlds = Arc::new(Worlds::new(fixtures));
         let mut server = JoinSet::new();
-        server.spawn(accept(listener, tls, Arc::clone(&worlds)));
+        let served = Arc::clone(&worlds);
+        let serve = move |stream| connection::serve(stream, tls.clone(), Arc::clone(&served));
+        server.spawn(listener::accept(listener, serve));
         Ok(Self {
             address,
             worlds,
@@ -108,7 +116,33 @@ impl Emulator {
         })
     }
 
-    /// Stops the emulator and waits until its socket is closed.
+    /// Starts the control API and returns its address. With a token, its requests must carry it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the listener cannot bind to the address, and for an address other than loopback without a
+    /// token: every host that reaches it would control the emulator.
+    pub async fn start_control(
+        &mut self,
+        listen: SocketAddr,
+        token: Option<&SecretString>,
+    ) -> io::Result<SocketAddr> {
+        if token.is_none() && !listen.ip().is_loopback() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a control API beyond loopback requires a token",
+            ));
+        }
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        let control = Control::new(Arc::clone(&self.worlds), token.map(Token::from));
+        let control = Arc::new(control);
+        let serve = move |stream| Arc::clone(&control).serve(stream);
+        self.server.spawn(listener::accept(listener, serve));
+        Ok(address)
+    }
+
+    /// Stops the emulator and waits until its sockets are closed.
     pub async fn stop(mut self) {
         self.server.shutdown().await;
     }
@@ -222,31 +256,6 @@ impl Emulator {
             .await;
     }
 }
-
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, worlds: Arc<Worlds>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection::serve(stream, tls.clone(), Arc::clone(&worlds)));
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "emulator failed to accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-/// Maximum number of open connections. Further connections wait in the listen queue.
-const MAX_CONNECTIONS: usize = 2_048;
-
-/// Backoff after a failed accept, so that the loop does not spin while, for example, the process has no
-/// free file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {

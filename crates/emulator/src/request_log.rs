@@ -134,6 +134,12 @@ impl RequestLog {
         });
     }
 
+    /// Forgets all requests and counts.
+    pub(super) fn clear(&self) {
+        self.received.send_replace(Received::default());
+        self.disconnects.send_replace(0);
+    }
+
     /// Returns a guard that counts a disconnect if it is dropped before
     /// [`disarm`](DisconnectGuard::disarm).
     pub(super) fn disconnect_guard(&self) -> DisconnectGuard<'_> {

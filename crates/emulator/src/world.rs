@@ -74,22 +74,33 @@ impl State {
 
 impl World {
     /// Creates a world in the state that `fixtures` define.
-    pub(super) fn new(fixtures: Fixtures) -> Self {
+    pub(super) fn new(fixtures: &Fixtures) -> Self {
         Self {
             request_log: RequestLog::default(),
             clock: Clock::new(fixtures.clock_offset),
             issued: watch::Sender::default(),
             state: Mutex::new(State {
-                account: fixtures.account,
-                dataset: fixtures.dataset,
+                account: fixtures.account.clone(),
+                dataset: Dataset::from(&fixtures.dataset),
                 further_accounts: Vec::new(),
                 instance_role: None,
                 issued: IssuedCredentials::default(),
                 rate_limit: RateLimit::new(fixtures.rate_limit),
-                script: fixtures.faults.into_iter().collect(),
+                script: fixtures.faults.iter().cloned().collect(),
                 web_identity: WEB_IDENTITY.into(),
             }),
         }
+    }
+
+    /// Returns dataset, faults, rate limit and clock to what `fixtures` define, and forgets the requests.
+    /// Accounts and issued credentials stay.
+    pub(super) fn reset(&self, fixtures: &Fixtures) {
+        let mut state = self.state();
+        state.dataset = Dataset::from(&fixtures.dataset);
+        state.rate_limit = RateLimit::new(fixtures.rate_limit);
+        state.script = fixtures.faults.iter().cloned().collect();
+        self.clock.set_offset(fixtures.clock_offset);
+        self.request_log.clear();
     }
 
     /// Locks the mutable state.

@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     fixtures::Fixtures,
+    memory_budget::MemoryBudget,
     reply::{Body, Closed},
     world::World,
 };
@@ -14,6 +15,10 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Worlds {
     main: World,
+    /// What a reset to the fixtures returns to.
+    fixtures: Fixtures,
+    /// The memory for groups, persons and faults of the control API.
+    budget: MemoryBudget,
     /// Permits for reading large bodies.
     large_bodies: Semaphore,
 }
@@ -22,7 +27,9 @@ impl Worlds {
     /// Creates the main world, in the state that `fixtures` define.
     pub(super) fn new(fixtures: Fixtures) -> Self {
         Self {
-            main: World::new(fixtures),
+            main: World::new(&fixtures),
+            fixtures,
+            budget: MemoryBudget::new(MAX_STORED),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
         }
     }
@@ -30,6 +37,16 @@ impl Worlds {
     /// Returns the world of the fixtures' account.
     pub(super) fn main(&self) -> &World {
         &self.main
+    }
+
+    /// Returns the fixtures.
+    pub(super) fn fixtures(&self) -> &Fixtures {
+        &self.fixtures
+    }
+
+    /// Returns the memory for what clients of the control API store.
+    pub(super) fn budget(&self) -> &MemoryBudget {
+        &self.budget
     }
 
     /// Handles one request.
@@ -45,3 +62,6 @@ impl Worlds {
 
 /// Maximum number of large bodies that are read concurrently.
 const MAX_LARGE_BODIES: usize = 4;
+
+/// Maximum memory of the groups, persons and faults that clients of the control API have put, in bytes.
+const MAX_STORED: usize = 512 << 20;

@@ -135,7 +135,7 @@ fn run(action: Action, parameters: &Value) -> Result<String, ApiError> {
     let request = Request::post("/").header("content-type", "application/json");
     let (head, body) = request.body(parameters.to_string()).unwrap().into_parts();
     let parameters = Parameters::parse(&head, body.as_bytes())?;
-    let dataset = &Fixtures::default().dataset;
+    let dataset = &Dataset::from(&Fixtures::default().dataset);
     let response = if action == Action::GetGroupInfo {
         get_group_info(&parameters, dataset)?
     } else {

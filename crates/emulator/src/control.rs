@@ -1,0 +1,104 @@
+//! Control API: lets tests seed, reset, break and inspect a running emulator over HTTP, on an address of
+//! its own. `routes` lists its operations. A request is authenticated, routed, read, and handled by the
+//! file of its resource.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{net::TcpStream, sync::Semaphore};
+
+use self::{call::Call, query::Query, reply::Rejection, token::Token};
+use super::worlds::Worlds;
+
+mod body;
+mod call;
+mod groups;
+mod items;
+mod persons;
+mod program;
+mod query;
+mod reply;
+mod reset;
+mod routes;
+pub(super) mod token;
+
+/// Handles the requests to the control API.
+#[derive(Debug)]
+pub(super) struct Control {
+    worlds: Arc<Worlds>,
+    token: Option<Token>,
+    /// Permits for reading large bodies.
+    large_bodies: Semaphore,
+}
+
+impl Control {
+    /// Creates the control API of these worlds. With a token, requests must carry it.
+    pub(super) fn new(worlds: Arc<Worlds>, token: Option<Token>) -> Self {
+        Self {
+            worlds,
+            token,
+            large_bodies: Semaphore::new(MAX_LARGE_BODIES),
+        }
+    }
+
+    /// Serves a connection until it closes.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream) {
+        let handler = service_fn(move |request| {
+            let control = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(control.respond(request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_TIMEOUT)
+            .max_buf_size(MAX_HEADER_BYTES)
+            .serve_connection(TokioIo::new(stream), handler);
+        if let Err(error) = connection.await {
+            tracing::trace!(%error, "control connection failed");
+        }
+    }
+
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let response = match self.handle(request).await {
+            Ok(reply) => reply.into_response(),
+            Err(rejection) => rejection.into_response(),
+        };
+        tracing::debug!(%method, path, status = response.status().as_u16(), "control request");
+        response
+    }
+
+    async fn handle(&self, request: Request<Incoming>) -> Result<reply::Reply, Rejection> {
+        let (head, body) = request.into_parts();
+        let segments = routes::segments(head.uri.path())?;
+        if !routes::is_public(&segments)
+            && let Some(token) = &self.token
+        {
+            token.check(&head)?;
+        }
+        let route = routes::find(head.method.as_str(), &segments)?;
+        let query = Query::parse(head.uri.query(), route.operation.query)?;
+        let body = body::read(&head, body, &self.large_bodies).await?;
+        let call = Call {
+            worlds: &self.worlds,
+            world: self.worlds.main(),
+            id: route.id,
+            query,
+            body,
+        };
+        (route.operation.handle)(&call)
+    }
+}
+
+/// Maximum number of large bodies that are held concurrently.
+const MAX_LARGE_BODIES: usize = 8;
+
+/// Idle timeout between requests.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Maximum size of the request line and headers together, in bytes. Larger requests receive status 431.
+const MAX_HEADER_BYTES: usize = 16 << 10;

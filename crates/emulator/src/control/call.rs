@@ -1,0 +1,41 @@
+//! Call: what an operation of the control API is given.
+
+use serde_json::Value;
+
+use super::{query::Query, reply::Rejection};
+use crate::{identifier, world::World, worlds::Worlds};
+
+/// A routed request to the control API, with its body read.
+pub(super) struct Call<'a> {
+    pub(super) worlds: &'a Worlds,
+    /// The world that the path names.
+    pub(super) world: &'a World,
+    /// The last segment of the path, if the route has an id there.
+    pub(super) id: Option<&'a str>,
+    pub(super) query: Query,
+    /// The body; `None` if it is empty.
+    pub(super) body: Option<Value>,
+}
+
+impl Call<'_> {
+    /// Returns the id of the path as the id of a group or person.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is not a valid id.
+    pub(super) fn item_id(&self) -> Result<&str, Rejection> {
+        let id = self.id.unwrap_or_default();
+        identifier::check(id).map_err(|error| Rejection::invalid_path(error.to_string()))?;
+        Ok(id)
+    }
+
+    /// Returns the body.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the request has none.
+    pub(super) fn body(&self) -> Result<&Value, Rejection> {
+        let body = self.body.as_ref();
+        body.ok_or_else(|| Rejection::invalid_json("the request has no body; send a JSON object"))
+    }
+}

@@ -1,0 +1,185 @@
+//! Routes of the control API: its paths, methods and query parameters.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use super::{
+    call::Call,
+    groups::Groups,
+    items,
+    persons::Persons,
+    program,
+    reply::{Rejection, Reply},
+    reset,
+};
+
+/// An operation: a method of a path.
+#[derive(Clone, Copy)]
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    /// The query parameters.
+    pub(super) query: &'static [&'static str],
+    pub(super) handle: Handle,
+}
+
+type Handle = fn(&Call<'_>) -> Result<Reply, Rejection>;
+
+/// A path and its operations.
+pub(super) struct Route {
+    /// The segments after `/v1/`. A segment in braces stands for any text.
+    pub(super) path: &'static str,
+    pub(super) operations: &'static [Operation],
+}
+
+/// Routes of the program.
+pub(super) static PROGRAM: &[Route] = &[
+    Route::new("health", &[get(program::health)]),
+    Route::new("ready", &[get(program::ready)]),
+    Route::new("version", &[get(program::version)]),
+];
+
+/// Routes of a world: the main one below `/v1/`.
+pub(super) static WORLD: &[Route] = &[
+    Route::new("groups", &[get(items::list::<Groups>).with(PAGE)]),
+    Route::new(
+        "groups/{group_id}",
+        &[
+            get(items::get::<Groups>),
+            put(items::put::<Groups>),
+            patch(items::patch::<Groups>),
+            delete(items::delete::<Groups>),
+        ],
+    ),
+    Route::new(
+        "persons",
+        &[get(items::list::<Persons>).with(&["group_id", "after", "limit"])],
+    ),
+    Route::new(
+        "persons/{person_id}",
+        &[
+            get(items::get::<Persons>),
+            put(items::put::<Persons>),
+            patch(items::patch::<Persons>),
+            delete(items::delete::<Persons>),
+        ],
+    ),
+    Route::new("reset", &[post(reset::reset)]),
+];
+
+/// Query parameters of a list.
+const PAGE: &[&str] = &["after", "limit"];
+
+/// A request's operation, and the id in its path.
+pub(super) struct Found<'a> {
+    pub(super) operation: &'static Operation,
+    pub(super) id: Option<&'a str>,
+}
+
+/// Returns the decoded segments of a path.
+///
+/// # Errors
+///
+/// Fails if a segment is not UTF-8.
+pub(super) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, Rejection> {
+    let segments = path.strip_prefix('/').unwrap_or(path).split('/');
+    segments
+        .map(|segment| percent_decode_str(segment).decode_utf8())
+        .collect::<Result<_, _>>()
+        .map_err(|_| Rejection::invalid_path("the path must be UTF-8"))
+}
+
+/// Returns whether the operations of a path need no token: they tell nothing about a world.
+pub(super) fn is_public(segments: &[Cow<'_, str>]) -> bool {
+    PROGRAM
+        .iter()
+        .any(|route| route.matches(below_v1(segments)).is_some())
+}
+
+/// Finds the operation of a request.
+///
+/// # Errors
+///
+/// Fails if the path does not exist, or has no operation with this method.
+pub(super) fn find<'a>(method: &str, segments: &'a [Cow<'_, str>]) -> Result<Found<'a>, Rejection> {
+    let segments = below_v1(segments);
+    let mut routes = PROGRAM.iter().chain(WORLD);
+    let (route, id) = routes
+        .find_map(|route| Some((route, route.matches(segments)?)))
+        .ok_or_else(|| Rejection::not_found("no such path"))?;
+    let mut operations = route.operations.iter();
+    let operation = operations
+        .find(|operation| operation.method == method)
+        .ok_or_else(|| Rejection::method_not_allowed(&route.methods()))?;
+    Ok(Found { operation, id })
+}
+
+/// Returns the segments after `v1`; none, which no route matches, if the path begins with another.
+fn below_v1<'a, 'b>(segments: &'a [Cow<'b, str>]) -> &'a [Cow<'b, str>] {
+    match segments {
+        [version, rest @ ..] if version == "v1" => rest,
+        _ => &[],
+    }
+}
+
+impl Route {
+    const fn new(path: &'static str, operations: &'static [Operation]) -> Self {
+        Self { path, operations }
+    }
+
+    /// Returns the id in the path, if any, if the route has this path.
+    fn matches<'a>(&self, segments: &'a [Cow<'_, str>]) -> Option<Option<&'a str>> {
+        let mut segments = segments.iter();
+        let mut id = None;
+        for expected in self.path.split('/') {
+            let segment = segments.next()?.as_ref();
+            if expected.starts_with('{') {
+                id = Some(segment).filter(|id| !id.is_empty());
+                id?;
+            } else if segment != expected {
+                return None;
+            }
+        }
+        segments.next().is_none().then_some(id)
+    }
+
+    fn methods(&self) -> String {
+        let methods = self.operations.iter().map(|it| it.method);
+        methods.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Operation {
+    const fn new(method: &'static str, handle: Handle) -> Self {
+        Self {
+            method,
+            query: &[],
+            handle,
+        }
+    }
+
+    /// Adds query parameters.
+    const fn with(self, query: &'static [&'static str]) -> Self {
+        Self { query, ..self }
+    }
+}
+
+const fn get(handle: Handle) -> Operation {
+    Operation::new("GET", handle)
+}
+
+const fn put(handle: Handle) -> Operation {
+    Operation::new("PUT", handle)
+}
+
+const fn patch(handle: Handle) -> Operation {
+    Operation::new("PATCH", handle)
+}
+
+const fn post(handle: Handle) -> Operation {
+    Operation::new("POST", handle)
+}
+
+const fn delete(handle: Handle) -> Operation {
+    Operation::new("DELETE", handle)
+}

@@ -1,0 +1,5 @@
+//! The control API of the emulator, over real sockets.
+
+mod access;
+mod bad_input;
+mod dataset;
