@@ -148,15 +148,27 @@ pub struct CredentialFiles {
 impl CredentialsArgs {
     /// Returns the flags that are set and select or configure a credential provider.
     pub(super) fn explicit(&self) -> Vec<&'static str> {
+        let Self {
+            credentials,
+            secret_id_file,
+            secret_key_file,
+            token_file,
+            profile,
+            role_arn,
+            sts_endpoint,
+            metadata_endpoint,
+            credentials_interval: _,
+            verify_upstream: _,
+        } = self;
         [
-            ("credentials", &self.credentials),
-            ("secret-id-file", &self.secret_id_file),
-            ("secret-key-file", &self.secret_key_file),
-            ("token-file", &self.token_file),
-            ("profile", &self.profile),
-            ("role-arn", &self.role_arn),
-            ("sts-endpoint", &self.sts_endpoint),
-            ("metadata-endpoint", &self.metadata_endpoint),
+            ("credentials", credentials),
+            ("secret-id-file", secret_id_file),
+            ("secret-key-file", secret_key_file),
+            ("token-file", token_file),
+            ("profile", profile),
+            ("role-arn", role_arn),
+            ("sts-endpoint", sts_endpoint),
+            ("metadata-endpoint", metadata_endpoint),
         ]
         .into_iter()
         .filter_map(|(flag, text)| {

@@ -115,6 +115,34 @@ async fn each_variable_takes_effect_unless_empty_and_is_validated() {
 }
 
 #[tokio::test]
+async fn all_configuration_errors_are_reported_at_once_with_exit_code_64() {
+    // Fixtures are not read while --emulate is invalid.
+    let is_checked = |row: &Row| row.exit == 64 && row.name != "IAI_FACADE_FIXTURES";
+    let invalid = rows().filter(|row| row.owner == "iai-facade" && is_checked(row));
+    let invalid = invalid.map(|row| (flag(row.name), row.bad, row.error));
+    let half = (
+        "--secret-id-file".to_owned(),
+        "/nowhere",
+        "--secret-key-file: ",
+    );
+    let cases: Vec<_> = invalid.chain([half]).collect();
+    let flags = cases.iter().flat_map(|(flag, bad, _)| [flag.as_str(), bad]);
+    let arguments: Vec<_> = ["serve"].into_iter().chain(flags).collect();
+
+    let output = run(&arguments, &[]).await;
+
+    let errors = errors(&output);
+    assert_eq!(output.status.code(), Some(64), "{errors}");
+    for (flag, _, error) in &cases {
+        assert!(
+            errors.contains(error),
+            "{flag}: {error} is not in:\n{errors}"
+        );
+    }
+    assert_eq!(errors.lines().count(), cases.len(), "{errors}");
+}
+
+#[tokio::test]
 async fn empty_variables_leave_the_defaults() {
     let variables: Vec<_> = rows().map(|row| (row.name, "")).collect();
     let flags = ["--emulate", "--log-format", "json", "--unready-delay", "0s"];
@@ -170,6 +198,12 @@ async fn the_region_flag_overrides_the_variables() {
         let region = &calls.last().unwrap().region;
         assert_eq!(region.as_deref(), expected, "{flags:?} {our} {their}");
     }
+}
+
+/// Returns the flag of a variable.
+fn flag(variable: &str) -> String {
+    let name = variable.strip_prefix("IAI_FACADE_").unwrap();
+    format!("--{}", name.replace('_', "-").to_lowercase())
 }
 
 /// Returns flags that make the command fail with a single error besides the variable.
