@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, fs, net::Ipv4Addr, time::Duration};
 
-use clap::{Args, Command};
+use clap::{Args, Command, ValueEnum};
 use iai_facade::{
-    config::ServeArgs,
+    config::{CredentialSource, ServeArgs},
     context::{Context, Deadline, Identity, Subject},
     credentials::Unavailable,
     operation::{InvalidReply, InvalidRequest, get_person_group_info::PERSON_NOT_FOUND},
@@ -79,6 +79,26 @@ fn each_control_loop_has_its_row_and_a_test_of_its_recovery() {
             source.contains(&format!("fn {}(", columns[5])),
             "{columns:?}"
         );
+    }
+}
+
+#[test]
+fn each_credential_source_has_its_row_in_order_and_scenarios() {
+    let sources = CredentialSource::all().iter();
+    let sources = sources.filter_map(CredentialSource::to_possible_value);
+    let sources: Vec<_> = sources.map(|it| it.get_name().to_owned()).collect();
+    let rows = table("docs/credentials.md", "| `--credentials` | source | |");
+    let documented: Vec<_> = rows.iter().map(|row| row[0].clone()).collect();
+    assert_eq!(documented, sources);
+
+    let folders: Vec<_> = fs::read_dir("tests/data/credentials")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for source in sources {
+        let start = format!("{}_", source.replace('-', "_"));
+        let mut scenarios = folders.iter().filter(|name| name.starts_with(&start));
+        assert!(scenarios.next().is_some(), "no scenario {start}…");
     }
 }
 
