@@ -38,7 +38,10 @@ fn the_documented_settings_are_those_of_the_program() {
         )
         .unwrap();
     } else {
-        assert_eq!(written, expected);
+        assert!(
+            written == expected,
+            "the settings have changed: run UPDATE_DOCS=1 cargo test --test facade documents"
+        );
     }
 }
 
