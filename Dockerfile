@@ -45,6 +45,7 @@ USER 65532:65532
 # All addresses: the loopback interface of a container is not reachable from outside.
 ENV IAI_FACADE_LISTEN=0.0.0.0:50051 \
     IAI_FACADE_ADMIN_LISTEN=0.0.0.0:9464 \
+    IAI_FACADE_EMULATOR_LISTEN=0.0.0.0:9080 \
     IAI_FACADE_LOG_FORMAT=json
 EXPOSE 50051 9464
 STOPSIGNAL SIGTERM

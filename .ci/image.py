@@ -19,6 +19,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -236,7 +237,7 @@ class Container:
         )
         for line in process.stderr:
             print(f"    {line}", end="", flush=True)
-            if json.loads(line)["message"] == "listening":
+            if json.loads(line)["message"] in ("listening", "emulating"):
                 return process
         sys.exit(f"the service exited with {process.wait()}")
 
@@ -281,7 +282,11 @@ def within(root):
         secrets = {"TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key"}
         second = container.start([*program, *config["Cmd"]], **free, **secrets)
 
-        for service in [second, first]:
+        emulator = container.start([*program, "emulate"])
+        with socket.create_connection(("127.0.0.2", 9080), timeout=TIMEOUT_SECONDS):
+            pass
+
+        for service in [emulator, second, first]:
             service.send_signal(signal.Signals[config["StopSignal"]])
             ended = service.wait(timeout=TIMEOUT_SECONDS)
             check(ended == 0, f"on {config['StopSignal']} it ended with {ended}")

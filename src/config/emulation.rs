@@ -27,7 +27,7 @@ pub(super) struct EmulationArgs {
         num_args = 0..=1, default_missing_value = "true")]
     emulate: String,
 
-    #[arg(long, env = "IAI_FACADE_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
+    #[arg(long, env = "IAI_FACADE_EMULATOR_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
     fixtures: Option<String>,
 }
 
@@ -35,10 +35,15 @@ pub(super) struct EmulationArgs {
 #[derive(Args, Debug)]
 pub struct EmulateArgs {
     /// Address and port of the emulated API (HTTP/1.1); port 0 selects a free port
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9080")]
+    #[arg(
+        long,
+        env = "IAI_FACADE_EMULATOR_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9080"
+    )]
     listen: String,
 
-    #[arg(long, env = "IAI_FACADE_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
+    #[arg(long, env = "IAI_FACADE_EMULATOR_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
     fixtures: Option<String>,
 
     /// PEM file of the server certificate followed by its intermediate certificates. With --tls-key,

@@ -211,7 +211,7 @@ fn flag(variable: &str) -> String {
 /// Returns flags that make the command fail with a single error besides the variable.
 fn alone(row: &Row) -> [&'static str; 2] {
     match (row.owner, row.name) {
-        ("iai-facade emulate", _) => ["--listen", "here"],
+        ("iai-facade emulate", _) => ["--log-level", "loud"],
         (_, "IAI_FACADE_LANGUAGE") => ["--max-attempts", "0"],
         _ => ["--language", "de-DE"],
     }
