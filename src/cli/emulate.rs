@@ -1,4 +1,4 @@
-//! The command `emulate`: runs the emulator until a signal.
+//! The command `emulate`: runs the emulator until a signal, and reads its fixtures again on SIGHUP.
 
 use std::{
     net::SocketAddr,
@@ -8,12 +8,16 @@ use std::{
 
 use iai_emulator::Emulator;
 use rustls::ServerConfig;
+use tokio::task::spawn_blocking;
 use tokio_stream::StreamExt;
 
 use super::{fixtures::read_fixtures, report::Failure, signals::unless_signalled};
 use crate::{
     config::{ControlApi, EmulateArgs, Invalid, Problems},
-    files::bounded_file::{self, FileKind},
+    files::{
+        bounded_file::{self, FileKind},
+        reload_requests::ReloadRequests,
+    },
     server::shutdown,
     telemetry::LogControl,
     tls::{pem, server::emulator_config},
@@ -22,27 +26,63 @@ use crate::{
 /// Emulates the API of Tencent Cloud until a signal.
 pub(super) async fn emulate(args: EmulateArgs, log: LogControl) -> Result<(), Failure> {
     let mut signals = shutdown::signals()?;
-    let emulator = match unless_signalled(&mut signals, || start_emulator(args, log)).await {
+    let mut reloads = ReloadRequests::listen()?;
+    let started = match unless_signalled(&mut signals, || start(args, log)).await {
         Ok(started) => Some(started?),
         Err(signal) => {
             tracing::info!(%signal, "stopping");
             None
         }
     };
-    if let Some(emulator) = emulator {
-        let signal = signals.next().await;
+    if let Some(started) = started {
+        let signal = loop {
+            tokio::select! {
+                signal = signals.next() => break signal,
+                () = reloads.next() => started.reload().await,
+            }
+        };
         tracing::info!(signal = signal.map(tracing::field::display), "stopping");
-        emulator.stop().await;
+        started.emulator.stop().await;
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn start_emulator(args: EmulateArgs, log: LogControl) -> Result<Emulator, Failure> {
+/// A running emulator and the file of its fixtures.
+struct Started {
+    emulator: Emulator,
+    path: Option<PathBuf>,
+}
+
+impl Started {
+    /// Reads the fixtures again, and returns the emulator to the state that they define. Invalid fixtures
+    /// are logged, and change nothing.
+    async fn reload(&self) {
+        let path = self.path.clone();
+        match spawn_blocking(move || read_fixtures(path.as_deref())).await {
+            Ok(Ok(fixtures)) => {
+                let changes = self.emulator.reload(fixtures);
+                tracing::info!(what = "fixtures", %changes, "files reloaded");
+            }
+            Ok(Err(mistakes)) => {
+                for reason in mistakes {
+                    tracing::warn!(
+                        what = "fixtures",
+                        reason,
+                        "reload failed, keeping previous version",
+                    );
+                }
+            }
+            Err(error) => tracing::error!(what = "fixtures", %error, "reload task failed"),
+        }
+    }
+}
+
+async fn start(args: EmulateArgs, log: LogControl) -> Result<Started, Failure> {
     let mut problems = Problems::default();
-    let (fixtures, tls_files) = (args.fixtures(), args.tls_files());
+    let (path, tls_files) = (args.fixtures(), args.tls_files());
     let settings = problems.merge(args.checked());
-    let fixtures = problems.take_all("fixtures", read_fixtures(fixtures.as_deref()));
+    let fixtures = problems.take_all("fixtures", read_fixtures(path.as_deref()));
     let tls = tls_files.map(|files| read_tls(&files, &mut problems));
     let (Ok(settings), Ok(fixtures), Ok(tls)) = (settings, fixtures, tls.transpose()) else {
         return Err(problems.into());
@@ -70,7 +110,7 @@ async fn start_emulator(args: EmulateArgs, log: LogControl) -> Result<Emulator, 
         secret_key = account.secret_key(),
         "emulating",
     );
-    Ok(emulator)
+    Ok(Started { emulator, path })
 }
 
 /// Reads the server certificate and its private key. Each file is checked by itself first, so that an error

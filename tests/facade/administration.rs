@@ -4,6 +4,7 @@ mod access_log;
 mod admin_port;
 mod call_command;
 mod command_line;
+mod emulate_command;
 mod files;
 mod health;
 mod log_output;

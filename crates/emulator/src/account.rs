@@ -38,6 +38,13 @@ impl Account {
         self.token.as_ref().map(ExposeSecret::expose_secret)
     }
 
+    /// `true` if the other account has the same id, key and token.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.secret_id == other.secret_id
+            && self.secret_key() == other.secret_key()
+            && self.token() == other.token()
+    }
+
     /// Makes the key pair temporary: requests must carry `token`.
     #[must_use]
     pub fn with_token(self, token: impl Into<SecretString>) -> Self {

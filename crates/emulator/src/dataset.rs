@@ -30,7 +30,7 @@ impl From<&InitialDataset> for Dataset {
 }
 
 /// A group. The fields have the order of the API response.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Group {
     pub(super) group_name: String,
@@ -43,7 +43,7 @@ pub(super) struct Group {
 }
 
 /// A person, with the groups that contain the person.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Person {
     pub(super) person_id: String,
     pub(super) face_model_version: String,
@@ -51,7 +51,7 @@ pub(super) struct Person {
 }
 
 /// The membership of a person in a group. The dataset need not contain the group.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Membership {
     pub(super) group_id: String,

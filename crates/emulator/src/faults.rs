@@ -10,7 +10,7 @@ use super::actions::Action;
 /// A fault that replaces or alters a response.
 ///
 /// `Fault::from(FaultKind::Hold)` applies once, to the next request of any action.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The action it applies to; `None` for all.
     pub action: Option<Action>,
@@ -65,7 +65,7 @@ impl From<FaultKind> for Fault {
 }
 
 /// The effect of a [`Fault`]. Variants are named after the keys of the fixtures format.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     /// Responds with an API error.
     ApiError {

@@ -2,6 +2,7 @@
 //! their TOML parser.
 
 mod account;
+mod changes;
 mod dataset;
 mod document;
 mod error_codes;
@@ -18,8 +19,9 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value as Json;
 use toml::de::DeTable;
 
-pub use self::mistakes::FixturesError;
+pub use self::{changes::Changes, mistakes::FixturesError};
 use self::{
+    changes::ItemChanges,
     document::{Node, Place},
     fields::Fields,
     mistakes::Mistakes,
@@ -78,6 +80,18 @@ impl Fixtures {
     /// Returns the account that the emulator accepts.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Compares these fixtures with those before them.
+    pub fn changes_since(&self, previous: &Self) -> Changes {
+        Changes {
+            groups: ItemChanges::new(&previous.dataset.groups, &self.dataset.groups),
+            persons: ItemChanges::new(&previous.dataset.persons, &self.dataset.persons),
+            is_account_changed: !self.account.is_same_as(&previous.account),
+            is_clock_changed: self.clock_offset != previous.clock_offset,
+            is_rate_limit_changed: self.rate_limit != previous.rate_limit,
+            are_faults_changed: self.faults != previous.faults,
+        }
     }
 }
 

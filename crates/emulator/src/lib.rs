@@ -31,7 +31,7 @@ pub use actions::Action;
 use control::{Control, token::Token};
 use faults::Script;
 pub use faults::{Cut, Fault, FaultKind, Page};
-pub use fixtures::{Fixtures, FixturesError};
+pub use fixtures::{Changes, Fixtures, FixturesError};
 pub use request_log::ReceivedRequest;
 use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -40,6 +40,7 @@ use worlds::Worlds;
 
 mod account;
 mod actions;
+mod call_log;
 mod clock;
 mod collection;
 mod connection;
@@ -155,6 +156,13 @@ impl Emulator {
     /// Returns the URL of the listener, such as `http://127.0.0.1:18080`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Replaces the fixtures, and returns to the state that they define: account, clock, rate limit, groups,
+    /// persons and script, without received requests. Issued credentials stay valid. Returns what differs
+    /// from the previous fixtures.
+    pub fn reload(&self, fixtures: Fixtures) -> Changes {
+        self.worlds.reload(fixtures)
     }
 
     /// Appends a fault to the script.

@@ -1,7 +1,7 @@
 //! Replies: builds the normal response, the error response or the effect of a scripted fault. Sending it is
 //! the concern of `world`.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -21,6 +21,8 @@ pub(super) type Body = Either<Full<Bytes>, OversizedBody>;
 pub(super) struct Reply {
     /// The error code, for the request log.
     pub(super) code: Option<String>,
+    /// The result in words, or the error code, for the call log.
+    pub(super) result: Cow<'static, str>,
     /// Time to wait before the reply.
     pub(super) delay: Option<Duration>,
     /// What happens after the delay.
@@ -47,7 +49,7 @@ impl Reply {
     /// Creates the reply for the result of an action.
     pub(super) fn normal(result: Result<Bytes, ApiError>) -> Self {
         match result {
-            Ok(body) => Self::send(json(full(body))),
+            Ok(body) => Self::send(json(full(body)), "success"),
             Err(error) => Self::error(error, StatusCode::OK),
         }
     }
@@ -64,62 +66,73 @@ impl Reply {
                 message,
                 status,
             } => Self::error(ApiError::new(code, message), status),
-            FaultKind::Cut(cut) => Self::ends(End::Cut(cut)),
+            FaultKind::Cut(cut) => Self::ends(End::Cut(cut), "connection closed"),
             FaultKind::Delay(time) => Self {
                 delay: Some(time),
                 ..Self::normal(result())
             },
-            FaultKind::Garbage => Self::send(json(full("This is not JSON."))),
-            FaultKind::Hold => Self::ends(End::Hold),
-            FaultKind::Oversize(bytes) => {
-                Self::send(json(Either::Right(OversizedBody::new(bytes))))
-            }
-            FaultKind::Redirect(location) => Self::send(redirect(location)),
+            FaultKind::Garbage => Self::send(json(full("This is not JSON.")), "invalid response"),
+            FaultKind::Hold => Self::ends(End::Hold, "no response"),
+            FaultKind::Oversize(bytes) => Self::send(
+                json(Either::Right(OversizedBody::new(bytes))),
+                "oversized response",
+            ),
+            FaultKind::Redirect(location) => Self::send(redirect(location), "redirect"),
             FaultKind::Response {
                 body,
                 status,
                 content_type,
-            } => Self::send(response(status, content_type, full(body))),
+            } => Self::send(
+                response(status, content_type, full(body)),
+                "scripted response",
+            ),
             FaultKind::Status {
                 status,
                 page,
                 retry_after,
-            } => Self::send(gateway_page(status, page, retry_after)),
+            } => Self::send(
+                gateway_page(status, page, retry_after),
+                format!("HTTP {}", status.as_u16()),
+            ),
             FaultKind::Truncate => {
                 let body = result().unwrap_or_else(|error| envelope::error(&error));
-                Self::send(json(full(body.slice(..body.len() / 2))))
+                Self::send(
+                    json(full(body.slice(..body.len() / 2))),
+                    "truncated response",
+                )
             }
         }
     }
 
     /// Creates the reply for a metadata page, or status 404 for `None`.
     pub(super) fn page(text: Option<String>) -> Self {
-        Self::send(match text {
-            Some(text) => response(
-                StatusCode::OK,
-                HeaderValue::from_static("text/plain"),
-                full(text),
+        let plain = HeaderValue::from_static("text/plain");
+        match text {
+            Some(text) => Self::send(response(StatusCode::OK, plain, full(text)), "success"),
+            None => Self::send(
+                gateway_page(StatusCode::NOT_FOUND, Page::Html, None),
+                "HTTP 404",
             ),
-            None => gateway_page(StatusCode::NOT_FOUND, Page::Html, None),
-        })
+        }
     }
 
     fn error(error: ApiError, status: StatusCode) -> Self {
         let mut response = json(full(envelope::error(&error)));
         *response.status_mut() = status;
         Self {
-            code: Some(error.code.into_owned()),
-            ..Self::send(response)
+            code: Some(error.code.clone().into_owned()),
+            ..Self::send(response, error.code)
         }
     }
 
-    fn send(response: Response<Body>) -> Self {
-        Self::ends(End::Send(response))
+    fn send(response: Response<Body>, result: impl Into<Cow<'static, str>>) -> Self {
+        Self::ends(End::Send(response), result)
     }
 
-    fn ends(end: End) -> Self {
+    fn ends(end: End, result: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code: None,
+            result: result.into(),
             delay: None,
             end,
         }

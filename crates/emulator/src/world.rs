@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, watch};
 use super::{
     account::Account,
     actions::{self, Action},
+    call_log::CallLine,
     clock::Clock,
     dataset::Dataset,
     envelope::ApiError,
@@ -92,6 +93,15 @@ impl World {
         }
     }
 
+    /// Returns to the state that `fixtures` define: that of [`Self::reset`], and their account.
+    pub(super) fn reload(&self, fixtures: &Fixtures) {
+        let mut state = self.state();
+        state.account = fixtures.account.clone();
+        state.further_accounts.clear();
+        drop(state);
+        self.reset(fixtures);
+    }
+
     /// Returns dataset, faults, rate limit and clock to what `fixtures` define, and forgets the requests.
     /// Accounts and issued credentials stay.
     pub(super) fn reset(&self, fixtures: &Fixtures) {
@@ -119,17 +129,20 @@ impl World {
         body: Incoming,
         large_bodies: &Semaphore,
     ) -> Result<Response<Body>, Closed> {
+        let mut line = CallLine::start();
         if head.uri.path().starts_with(instance_metadata::ROOT) {
+            line.action = Some(Action::SecurityCredentials);
             let reply = self.receive_metadata(&head);
-            return self.send(reply).await;
+            return self.send(reply, line).await;
         }
+        line.action = requested_action(&head).ok();
         let body = match request_body::read(&head, body, large_bodies).await {
             Ok(body) => Ok(body),
             Err(BodyError::Api(error)) => Err(error),
             Err(BodyError::Disconnected) => return Err(Closed(Cut::BeforeHeaders)),
         };
         let reply = self.receive(&head, body);
-        self.send(reply).await
+        self.send(reply, line).await
     }
 
     /// Determines the reply to a request and logs the request.
@@ -159,7 +172,11 @@ impl World {
             }
             Err(error) => Reply::normal(Err(error)),
         };
-        tracing::debug!(action = ?action.as_ref().ok(), code = reply.code, "emulator received a request");
+        tracing::debug!(
+            action = known.map(Action::name),
+            code = reply.code,
+            "emulator received a request",
+        );
         let logged = parameters.as_ref().ok().filter(|_| is_small);
         let request = ReceivedRequest::new(head, logged, reply.code.clone());
         let role = self.role_of_signer(head);
@@ -252,7 +269,8 @@ impl World {
         }
     }
 
-    async fn send(&self, reply: Reply) -> Result<Response<Body>, Closed> {
+    async fn send(&self, reply: Reply, mut line: CallLine) -> Result<Response<Body>, Closed> {
+        line.result = Some(reply.result);
         if let Some(delay) = reply.delay {
             let guard = self.request_log.disconnect_guard();
             tokio::time::sleep(delay).await;

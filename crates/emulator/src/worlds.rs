@@ -2,10 +2,11 @@
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 
 use super::{
-    fixtures::Fixtures,
+    fixtures::{Changes, Fixtures},
     memory_budget::MemoryBudget,
     reply::{Body, Closed},
     world::World,
@@ -16,7 +17,7 @@ use super::{
 pub(super) struct Worlds {
     main: World,
     /// What a reset to the fixtures returns to.
-    fixtures: Fixtures,
+    fixtures: RwLock<Fixtures>,
     /// The memory for groups, persons and faults of the control API.
     budget: MemoryBudget,
     /// Permits for reading large bodies.
@@ -28,7 +29,7 @@ impl Worlds {
     pub(super) fn new(fixtures: Fixtures) -> Self {
         Self {
             main: World::new(&fixtures),
-            fixtures,
+            fixtures: RwLock::new(fixtures),
             budget: MemoryBudget::new(MAX_STORED),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
         }
@@ -39,9 +40,18 @@ impl Worlds {
         &self.main
     }
 
-    /// Returns the fixtures.
-    pub(super) fn fixtures(&self) -> &Fixtures {
-        &self.fixtures
+    /// Returns the fixtures; their groups and persons are shared.
+    pub(super) fn fixtures(&self) -> Fixtures {
+        self.fixtures.read().clone()
+    }
+
+    /// Replaces the fixtures, returns the main world to the state that they define, and returns what differs
+    /// from the previous ones.
+    pub(super) fn reload(&self, fixtures: Fixtures) -> Changes {
+        self.main.reload(&fixtures);
+        let changes = fixtures.changes_since(&self.fixtures.read());
+        *self.fixtures.write() = fixtures;
+        changes
     }
 
     /// Returns the memory for what clients of the control API store.

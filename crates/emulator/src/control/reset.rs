@@ -12,7 +12,7 @@ use crate::fixtures::Fixtures;
 /// default, or to nothing with `{"to": "nothing"}`.
 pub(super) fn reset(call: &Call<'_>) -> Result<Reply, Rejection> {
     match target(call.body.as_ref())? {
-        Target::Fixtures => call.world.reset(call.worlds.fixtures()),
+        Target::Fixtures => call.world.reset(&call.worlds.fixtures()),
         Target::Nothing => call.world.reset(&Fixtures::empty()),
     }
     Ok(Reply::no_content())
