@@ -38,6 +38,7 @@ pub struct Context {
     followed: Mutex<Option<Arc<Self>>>,
     provenance: OnceLock<Provenance>,
     subject: OnceLock<Subject>,
+    error: OnceLock<ErrorName>,
 }
 
 impl Context {
@@ -53,6 +54,7 @@ impl Context {
             followed: Mutex::default(),
             provenance: OnceLock::new(),
             subject: OnceLock::new(),
+            error: OnceLock::new(),
         }
     }
 
@@ -159,6 +161,25 @@ impl Context {
     pub fn set_subject(&self, subject: Subject) {
         let _ = self.subject.set(subject);
     }
+
+    /// Returns the name of the error that the call failed with, if it did.
+    pub fn error(&self) -> Option<&ErrorName> {
+        self.error.get()
+    }
+
+    /// Sets the name of the error that the call failed with, once: later values are ignored.
+    pub fn set_error(&self, error: ErrorName) {
+        let _ = self.error.set(error);
+    }
+}
+
+/// The name of an error: two fields of its `google.rpc.ErrorInfo`.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct ErrorName {
+    /// `ErrorInfo.domain`.
+    pub domain: &'static str,
+    /// `ErrorInfo.reason`.
+    pub reason: String,
 }
 
 /// The group or person that a call requests.

@@ -224,6 +224,34 @@ pub enum Message {
 }
 
 impl Class {
+    /// Returns the name in metrics, which may not change.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::AlreadyExists => "already_exists",
+            Self::BadField(_) => "bad_field",
+            Self::BadRequest => "bad_request",
+            Self::BillingLookup => "billing_lookup",
+            Self::Clock => "clock",
+            Self::Conflict => "conflict",
+            Self::Credentials => "credentials",
+            Self::FacadeFault => "facade_fault",
+            Self::NotFound(_) => "not_found",
+            Self::OutOfRange(_) => "out_of_range",
+            Self::PageTooLarge => "page_too_large",
+            Self::Policy => "policy",
+            Self::Quota => "quota",
+            Self::ResponseTooLarge => "response_too_large",
+            Self::StaleCredential => "stale_credential",
+            Self::State => "state",
+            Self::Throttled => "throttled",
+            Self::Transient => "transient",
+            Self::Unknown => "unknown",
+            Self::UpstreamFault => "upstream_fault",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
     /// Returns the class for a request that has pages or not.
     #[must_use]
     pub fn for_request(self, has_pages: bool) -> Self {
@@ -280,6 +308,20 @@ impl Class {
 }
 
 impl FailureClass {
+    /// Returns the name in metrics, which may not change.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CircuitOpen => "circuit_open",
+            Self::CredentialsUnavailable => "credentials_unavailable",
+            Self::InvalidResponse => "invalid_response",
+            Self::RateLimited => "rate_limited",
+            Self::ServerError => "server_error",
+            Self::Throttled => "throttled",
+            Self::Unreachable => "unreachable",
+            Self::Untrusted => "untrusted",
+        }
+    }
+
     /// Returns the policy.
     pub fn policy(self) -> FailurePolicy {
         use {Caching::*, ErrorReason as E, Health as H, Hint::*, Retry as R};

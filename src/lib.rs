@@ -31,6 +31,7 @@ pub mod error_policy;
 pub mod files;
 pub mod http_client;
 pub mod json;
+pub mod metrics;
 pub mod operation;
 pub mod proto;
 pub mod server;

@@ -3,10 +3,39 @@
 
 pub mod grpc_code;
 
+use std::sync::LazyLock;
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+
 pub use generated::*;
 
 /// The encoded descriptor set of all files in `proto/`, for server reflection.
 pub const DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("descriptor");
+
+/// A method of the service.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Method {
+    /// Its name, which is also the name of the API action, such as `GetGroupInfo`.
+    pub name: String,
+    /// Its full name, as in a path: `iaifacade.v1.FaceRecognitionService/GetGroupInfo`.
+    pub full_name: String,
+}
+
+/// The methods of the service, as `proto/` declares them.
+pub static METHODS: LazyLock<Vec<Method>> = LazyLock::new(|| {
+    let descriptors = FileDescriptorSet::decode(DESCRIPTOR_SET).unwrap_or_default();
+    let mut methods = Vec::new();
+    for file in &descriptors.file {
+        for service in &file.service {
+            methods.extend(service.method.iter().map(|method| Method {
+                name: method.name().to_owned(),
+                full_name: format!("{}.{}/{}", file.package(), service.name(), method.name()),
+            }));
+        }
+    }
+    methods
+});
 
 #[expect(
     clippy::allow_attributes,
@@ -17,4 +46,22 @@ pub const DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("descripto
 )]
 mod generated {
     tonic::include_proto!("iaifacade.v1");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_methods_of_the_protocol_are_listed() {
+        let names: Vec<_> = METHODS.iter().map(|method| &*method.full_name).collect();
+
+        assert_eq!(
+            names,
+            [
+                "iaifacade.v1.FaceRecognitionService/GetGroupInfo",
+                "iaifacade.v1.FaceRecognitionService/GetPersonGroupInfo",
+            ]
+        );
+    }
 }

@@ -3,6 +3,7 @@
 mod access_log;
 mod activity;
 mod admin;
+mod call_metrics;
 mod calls;
 mod connection_slots;
 mod connections;
@@ -12,6 +13,7 @@ mod handshake_log;
 mod health;
 mod loopback;
 mod max_connection_age;
+mod metrics;
 mod peer;
 mod preface;
 mod readiness;
@@ -27,18 +29,20 @@ pub mod fd_limit;
 pub mod metadata;
 pub mod shutdown;
 
-use std::{io, net::SocketAddr, panic::resume_unwind, pin::pin, time::Duration};
+use std::{io, net::SocketAddr, panic::resume_unwind, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 use tokio_stream::{Stream, StreamExt};
 
 use self::{
-    access_log::AccessLog, calls::Calls, handshake::Handshake, readiness::Readiness,
-    reload::Reloading, routes::Routes, shutdown::Signal,
+    access_log::AccessLog, call_metrics::CallMetrics, calls::Calls,
+    connection_slots::ConnectionSlots, handshake::Handshake, metrics::ServerCollector,
+    readiness::Readiness, reload::Reloading, routes::Routes, shutdown::Signal,
 };
 use crate::{
     auth::{AuthFiles, Authenticator},
     config,
+    metrics::Registry,
     service::FaceRecognition,
     telemetry::LogControl,
     upstream::Client,
@@ -51,8 +55,10 @@ pub struct Server {
     grpc: TcpListener,
     admin: TcpListener,
     addresses: Addresses,
+    slots: ConnectionSlots,
     handshake: Handshake,
-    calls: Calls,
+    calls: Arc<Calls>,
+    registry: Arc<Registry>,
     reloading: Reloading,
     readiness: Readiness,
     client: Client,
@@ -109,11 +115,24 @@ impl Server {
         let are_verified = settings.credentials.verify_upstream;
         let readiness = Readiness::new(client.credentials().clone(), are_verified);
         let routes = Routes::new(FaceRecognition::new(client.clone()), readiness.clone())?;
-        let access_log = AccessLog::new(&settings.log);
+        let mut registry = Registry::default();
+        let access_log = AccessLog::new(&settings.log, CallMetrics::new(&mut registry));
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
         let authenticator = Authenticator::new(&settings.callers, files);
         warn_if_open(files, grpc_address);
+        let handshake = Handshake::new(files.tls.clone(), authenticator.clone());
+        let calls = Calls::new(routes, authenticator, access_log, &settings.calls);
+        let calls = Arc::new(calls);
+        let slots = ConnectionSlots::new("grpc", settings.connections.max_connections);
+        let collector = ServerCollector {
+            calls: Arc::clone(&calls),
+            slots: slots.clone(),
+            readiness: readiness.clone(),
+            client: client.clone(),
+            log_control: log_control.clone(),
+        };
+        collector.register(&mut registry);
         Ok(Self {
             grpc,
             admin,
@@ -121,8 +140,10 @@ impl Server {
                 grpc: grpc_address,
                 admin: admin_address,
             },
-            handshake: Handshake::new(files.tls.clone(), authenticator.clone()),
-            calls: Calls::new(routes, authenticator, access_log, &settings.calls),
+            slots,
+            handshake,
+            calls,
+            registry: Arc::new(registry),
             reloading: Reloading::new(files, client.clock().clone()).map_err(BindError::Signal)?,
             readiness,
             client,
@@ -159,12 +180,13 @@ impl Server {
         let bounds = self.bounds;
         grpc.spawn(connections::serve_http2(
             self.grpc,
+            self.slots,
             self.handshake,
-            self.calls.into(),
+            self.calls,
             bounds,
             stopping,
         ));
-        let router = admin::router(self.readiness.clone(), self.log_control);
+        let router = admin::router(self.readiness.clone(), self.registry, self.log_control);
         admin.spawn(connections::serve_http1(self.admin, router));
         let mut signals = pin!(signals);
 

@@ -94,6 +94,11 @@ impl LogControl {
         self.queue.flush(FLUSH_TIMEOUT);
     }
 
+    /// Returns the number of lines that were dropped since the start.
+    pub fn dropped_lines(&self) -> u64 {
+        self.queue.dropped()
+    }
+
     /// Sets the levels of the configuration.
     pub fn configure(&self, level: &LogLevels) {
         let mut current = self.level.lock();

@@ -7,6 +7,7 @@ pub mod error_code;
 pub mod retry_policy;
 
 mod attempt;
+mod attempt_metrics;
 mod cache;
 mod cache_statistics;
 mod circuit_breaker;
@@ -14,6 +15,7 @@ mod connection_pool;
 mod error;
 mod latency;
 mod limiter;
+mod metrics;
 mod pipeline;
 mod request;
 mod response;
@@ -36,6 +38,7 @@ pub use self::{
 };
 use crate::{
     clock::Clock, config, context::Context, credentials::Credentials, http_client::BuildError,
+    metrics::Registry,
 };
 
 /// The upstream client, shared by all calls.
@@ -105,6 +108,11 @@ impl Client {
         context: &Arc<Context>,
     ) -> Result<Reply<T>, Error> {
         self.pipeline.call(request, decode, context).await
+    }
+
+    /// Registers the metrics of the client. Called once.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        metrics::register(&self.pipeline, registry);
     }
 
     /// Returns the counters and sizes of the cache and of singleflight.

@@ -1,6 +1,6 @@
 //! Clock offset: corrects the timestamps of signatures by the clock skew to the server that verifies them.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use time::{Duration, UtcDateTime};
 
@@ -10,12 +10,15 @@ const MIN_CHANGE_SECONDS: u64 = 60;
 
 /// The server's time minus the local time, in whole seconds.
 #[derive(Debug, Default)]
-pub struct ClockOffset(AtomicI64);
+pub struct ClockOffset {
+    seconds: AtomicI64,
+    changes: AtomicU64,
+}
 
 impl ClockOffset {
     /// Returns the server's time when the local clock shows `now`.
     pub fn corrected(&self, now: UtcDateTime) -> UtcDateTime {
-        let offset = Duration::seconds(self.0.load(Ordering::Relaxed));
+        let offset = Duration::seconds(self.seconds());
         now.saturating_add(offset)
     }
 
@@ -23,16 +26,27 @@ impl ClockOffset {
     /// has changed, so that a new signature may be accepted.
     pub fn learn(&self, local: UtcDateTime, server: UtcDateTime) -> bool {
         let offset = (server - local).whole_seconds();
-        let previous = self.0.load(Ordering::Relaxed);
+        let previous = self.seconds();
         let has_changed = offset.abs_diff(previous) >= MIN_CHANGE_SECONDS;
         if has_changed {
-            self.0.store(offset, Ordering::Relaxed);
+            self.seconds.store(offset, Ordering::Relaxed);
+            self.changes.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
                 offset_seconds = offset,
                 "clock skew detected, adjusting signature timestamps"
             );
         }
         has_changed
+    }
+
+    /// Returns the offset, in seconds.
+    pub fn seconds(&self) -> i64 {
+        self.seconds.load(Ordering::Relaxed)
+    }
+
+    /// Returns how often the offset has changed.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 }
 

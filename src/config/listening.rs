@@ -26,7 +26,7 @@ pub(super) struct ListeningArgs {
     )]
     listen: String,
 
-    /// Address and port of the admin endpoints /livez, /readyz and /log-level (HTTP/1.1); port 0 selects
+    /// Address and port of the admin endpoints /livez, /readyz, /metrics and /log-level (HTTP/1.1); port 0 selects
     /// a free port
     #[arg(
         long,

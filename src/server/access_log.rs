@@ -1,4 +1,4 @@
-//! Access log: one line per call that failed, was slow, or was sampled.
+//! Access log: one line per call that failed, was slow, or was sampled. The metrics count every call.
 
 use std::{
     error::Error,
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tracing::Level;
 
-use super::{peer::Peer, rejection_log::RejectionLog};
+use super::{call_metrics::CallMetrics, peer::Peer, rejection_log::RejectionLog};
 use crate::{
     config,
     context::{Context, Subject},
@@ -40,11 +40,12 @@ pub(super) struct AccessLog {
     ids: bool,
     hash: Hmac<Sha256>,
     rejections: RejectionLog,
+    metrics: CallMetrics,
 }
 
 impl AccessLog {
     /// Creates an access log.
-    pub(super) fn new(settings: &config::Log) -> Self {
+    pub(super) fn new(settings: &config::Log, metrics: CallMetrics) -> Self {
         let random = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::into_bytes);
         let key = settings
             .hash_key
@@ -62,6 +63,7 @@ impl AccessLog {
             ids: settings.ids,
             hash,
             rejections: RejectionLog::default(),
+            metrics,
         }
     }
 
@@ -74,6 +76,7 @@ impl AccessLog {
         context: &Arc<Context>,
         arrival: Instant,
     ) -> Line {
+        self.metrics.started(rpc(request.uri().path()));
         Line {
             log: self,
             path: request.uri().path_and_query().cloned(),
@@ -165,6 +168,9 @@ impl Line {
         let completed = self.completed.as_ref();
         let duration =
             completed.map_or_else(|| self.arrival.elapsed(), |completed| completed.duration);
+        self.log
+            .metrics
+            .ended(self.rpc(), code, duration, self.context.error());
         let is_rejected = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
         if is_rejected && !self.log.rejections.admits(self.arrival + duration) {
             return;
@@ -204,10 +210,13 @@ impl Line {
 
     /// Returns the name of the method, truncated to [`MAX_RPC`].
     fn rpc(&self) -> &str {
-        let path = self.path.as_ref().map_or("", PathAndQuery::path);
-        let rpc = path.trim_start_matches('/');
-        &rpc[..rpc.floor_char_boundary(MAX_RPC)]
+        rpc(self.path.as_ref().map_or("", PathAndQuery::path))
     }
+}
+
+fn rpc(path: &str) -> &str {
+    let rpc = path.trim_start_matches('/');
+    &rpc[..rpc.floor_char_boundary(MAX_RPC)]
 }
 
 impl fmt::Debug for Line {

@@ -1,18 +1,25 @@
-//! Admin port: liveness, readiness and log level over plain HTTP, for operators and orchestrators.
+//! Admin port: liveness, readiness, metrics and log level over plain HTTP, for operators and orchestrators.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, RawQuery, State},
-    http::StatusCode,
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
 
 use super::{loopback::require_loopback, readiness::Readiness};
-use crate::{config::LogLevels, telemetry::LogControl};
+use crate::{
+    config::LogLevels,
+    metrics::{Registry, scrape},
+    telemetry::LogControl,
+};
 
 /// The maximum size of a request body that sets log levels, in bytes.
 const MAX_DIRECTIVES_BYTES: usize = 1 << 10;
@@ -20,13 +27,18 @@ const MAX_DIRECTIVES_BYTES: usize = 1 << 10;
 #[derive(Clone)]
 struct Admin {
     readiness: Readiness,
+    registry: Arc<Registry>,
     log_control: Option<LogControl>,
 }
 
 /// Returns the router of the admin port.
 ///
 /// Each request must have the peer's [`SocketAddr`] as an extension.
-pub(super) fn router(readiness: Readiness, log_control: Option<LogControl>) -> Router {
+pub(super) fn router(
+    readiness: Readiness,
+    registry: Arc<Registry>,
+    log_control: Option<LogControl>,
+) -> Router {
     let log_level = get(log_level)
         .put(set_log_level)
         .layer(DefaultBodyLimit::max(MAX_DIRECTIVES_BYTES))
@@ -40,9 +52,11 @@ pub(super) fn router(readiness: Readiness, log_control: Option<LogControl>) -> R
             }),
         )
         .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
         .route("/log-level", log_level)
         .with_state(Admin {
             readiness,
+            registry,
             log_control,
         })
 }
@@ -63,6 +77,14 @@ fn is_verbose(query: &str) -> bool {
     query
         .split('&')
         .any(|word| word == "verbose" || word.starts_with("verbose="))
+}
+
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    match scrape(&admin.registry, accept) {
+        Ok(scrape) => ([(CONTENT_TYPE, scrape.content_type)], scrape.text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 async fn log_level(State(admin): State<Admin>) -> Response {

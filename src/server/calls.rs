@@ -52,6 +52,7 @@ pub(super) struct Calls {
     access_log: Arc<AccessLog>,
     /// One for each call in progress.
     permits: Arc<Semaphore>,
+    max_concurrent: usize,
     usage: TotalUsage,
     max_call_time: Duration,
     max_header_bytes: usize,
@@ -70,6 +71,7 @@ impl Calls {
             authenticator,
             access_log: Arc::new(access_log),
             permits: Arc::new(Semaphore::new(bounds.max_concurrent)),
+            max_concurrent: bounds.max_concurrent,
             usage: TotalUsage::default(),
             max_call_time: bounds.max_call_time,
             max_header_bytes: bounds.max_header_bytes,
@@ -79,6 +81,12 @@ impl Calls {
     /// Returns the maximum duration of a call.
     pub(super) fn max_call_time(&self) -> Duration {
         self.max_call_time
+    }
+
+    /// Returns the number of calls in progress, and its limit.
+    pub(super) fn in_progress(&self) -> (usize, usize) {
+        let in_progress = self.max_concurrent - self.permits.available_permits();
+        (in_progress, self.max_concurrent)
     }
 
     /// Returns the resource usage of all connections.

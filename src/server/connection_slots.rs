@@ -43,6 +43,7 @@ struct Table {
     port: &'static str,
     capacity: usize,
     next_number: u64,
+    displaced: u64,
     /// The connections by number.
     connections: HashMap<u64, Connection>,
     /// The order in which connections are displaced, by the rank that each had when it was last
@@ -72,6 +73,19 @@ struct Connection {
     task: Option<AbortHandle>,
 }
 
+/// The number of connections of a port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConnectionCounts {
+    /// Open now.
+    pub(super) open: usize,
+    /// The maximum, without the spare slots.
+    pub(super) limit: usize,
+    /// Accepted since the start.
+    pub(super) accepted: u64,
+    /// Closed for new ones since the start.
+    pub(super) displaced: u64,
+}
+
 /// The slot of one connection, which is released on drop.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -87,6 +101,7 @@ impl ConnectionSlots {
             port,
             capacity,
             next_number: 0,
+            displaced: 0,
             connections: HashMap::new(),
             order: BTreeSet::new(),
             spare: VecDeque::new(),
@@ -110,6 +125,17 @@ impl ConnectionSlots {
     pub(super) fn serve(&self, number: u64, task: AbortHandle) {
         if let Some(connection) = self.table().connections.get_mut(&number) {
             connection.task = Some(task);
+        }
+    }
+
+    /// Returns the number of connections.
+    pub(super) fn count(&self) -> ConnectionCounts {
+        let table = self.table();
+        ConnectionCounts {
+            open: table.connections.len(),
+            limit: table.capacity,
+            accepted: table.next_number,
+            displaced: table.displaced,
         }
     }
 
@@ -213,6 +239,7 @@ impl Table {
         let Some(connection) = self.remove(number) else {
             return;
         };
+        self.displaced += 1;
         self.report.closed(self.port, self.capacity, now);
         connection.activity.displace();
         self.leaving.extend(connection.task);
@@ -229,6 +256,7 @@ impl Table {
         if let Some(task) = task {
             task.abort();
         }
+        self.displaced += 1;
         self.report.closed(self.port, self.capacity, now);
     }
 

@@ -95,6 +95,7 @@ type Stopping = watch::Receiver<()>;
 /// Serves gRPC until the server stops, and then until the calls in progress have ended.
 pub(super) async fn serve_http2(
     listener: TcpListener,
+    slots: ConnectionSlots,
     handshake: Handshake,
     calls: Arc<Calls>,
     bounds: config::Connections,
@@ -112,7 +113,6 @@ pub(super) async fn serve_http2(
     let mut stop = stopping.clone();
     let stop = async move { drop(stop.changed().await) };
     let max_age = MaxConnectionAge::new(bounds.max_age);
-    let slots = ConnectionSlots::new("grpc", bounds.max_connections);
     accept(listener, slots, stop, |stream, address, activity| {
         let (handshake, calls) = (handshake.clone(), Arc::clone(&calls));
         let (http2, mut stopping) = (http2.clone(), stopping.clone());

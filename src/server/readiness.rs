@@ -26,6 +26,17 @@ impl Conditions {
         self.has_credential && self.is_verified && self.is_listening && !self.is_stopping
     }
 
+    /// Returns for each condition, under its name in metrics, whether it is met. Without verification, the
+    /// credential counts as accepted.
+    pub(super) fn by_name(self) -> [(&'static str, bool); 4] {
+        [
+            ("credential_obtained", self.has_credential),
+            ("credential_accepted", self.is_verified),
+            ("listening", self.is_listening),
+            ("not_stopping", !self.is_stopping),
+        ]
+    }
+
     /// Returns whether health watches must end, since nothing will change any more.
     pub(super) fn are_watches_over(self) -> bool {
         self.are_watches_over

@@ -1,7 +1,23 @@
 //! Error reasons: converts error codes of Tencent Cloud to values of `ErrorInfo.reason`.
 
+use crate::proto::ErrorReason;
+
 /// Maximum length of a reason in bytes, by [AIP-193](https://google.aip.dev/193).
 const MAX_LENGTH: usize = 63;
+
+/// Returns the reason of an error of this service.
+pub(super) fn of_own(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+}
+
+/// Returns the reasons of all errors of this service.
+pub(super) fn all_own() -> impl Iterator<Item = &'static str> {
+    // prost has no list of values; those of the protocol begin at 1 and are consecutive.
+    (1..)
+        .map_while(|value| ErrorReason::try_from(value).ok())
+        .map(of_own)
+}
 
 /// Converts an upstream error code to `UPPER_SNAKE_CASE`.
 ///

@@ -10,10 +10,10 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{X_TC_REQUEST_ID, add_provenance, reason, retry_hint, sanitize};
 use crate::{
-    context::Context,
+    context::{Context, ErrorName},
     error_policy::{ApiErrorPolicy, FailurePolicy, Hint, Message, Policy},
     proto::ErrorReason,
-    upstream::ApiError,
+    upstream::{ApiError, error_code},
 };
 
 /// `ErrorInfo.domain` of errors of this service.
@@ -21,6 +21,16 @@ const OWN_DOMAIN: &str = "iaifacade.v1";
 
 /// `ErrorInfo.domain` of errors that Tencent Cloud returned, from any of its sites.
 const UPSTREAM_DOMAIN: &str = "iai.tencentcloudapi.com";
+
+/// Returns the names of all errors: those of this service, and those of the documented codes of Tencent
+/// Cloud.
+pub fn documented_errors() -> impl Iterator<Item = ErrorName> {
+    let own = reason::all_own().map(|reason| (OWN_DOMAIN, reason.to_owned()));
+    let upstream = error_code::documented_codes()
+        .map(|code| (UPSTREAM_DOMAIN, reason::of_upstream_code(code)));
+    own.chain(upstream)
+        .map(|(domain, reason)| ErrorName { domain, reason })
+}
 
 /// An error as the client will receive it.
 #[derive(Debug)]
@@ -40,9 +50,8 @@ pub(super) struct Report {
 impl Report {
     /// Creates an error of this service.
     pub(super) fn own(code: Code, reason: ErrorReason, message: impl Into<String>) -> Self {
-        let reason = reason.as_str_name();
-        let reason = reason.strip_prefix("ERROR_REASON_").unwrap_or(reason);
-        Self::new(code, OWN_DOMAIN, reason.to_owned(), message.into())
+        let reason = reason::of_own(reason).to_owned();
+        Self::new(code, OWN_DOMAIN, reason, message.into())
     }
 
     /// Creates an error of this service by its policy.
@@ -128,6 +137,10 @@ impl Report {
             ..
         } = self;
         let mut metadata = MetadataMap::new();
+        context.set_error(ErrorName {
+            domain: self.domain,
+            reason: self.reason.clone(),
+        });
 
         error_metadata.insert("attempts".to_owned(), context.attempts().to_string());
         let action = context.subject().action;

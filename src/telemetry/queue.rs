@@ -83,6 +83,11 @@ impl LogQueue {
         state.flushes -= 1;
     }
 
+    /// Returns the number of lines that were dropped since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        self.0.state.lock().dropped
+    }
+
     /// Appends a line, or drops it if the queue is full.
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.0.state.lock();

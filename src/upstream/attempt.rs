@@ -1,11 +1,12 @@
-//! An attempt, and what its outcome reports to the circuit breaker, the rate limiter and the latency
-//! estimator. It does not know why the attempt was made, nor whether it is retried.
+//! An attempt, and what its outcome reports to the circuit breaker, the rate limiter, the latency
+//! estimator and the metrics. It does not know why the attempt was made, nor whether it is retried.
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{
+    attempt_metrics::AttemptMetrics,
     circuit_breaker::{CircuitBreaker, Rejected, Source},
     error::Error,
     latency::LatencyEstimator,
@@ -52,6 +53,7 @@ pub(super) struct AttemptReport<'a> {
     circuit_breaker: &'a CircuitBreaker,
     limiter: &'a Limiter,
     latency: &'a LatencyEstimator,
+    metrics: &'a AttemptMetrics,
     source: Source<'a>,
     sent: Instant,
     is_complete: bool,
@@ -63,12 +65,14 @@ impl<'a> AttemptReport<'a> {
         circuit_breaker: &'a CircuitBreaker,
         limiter: &'a Limiter,
         latency: &'a LatencyEstimator,
+        metrics: &'a AttemptMetrics,
         source: Source<'a>,
     ) -> Self {
         Self {
             circuit_breaker,
             limiter,
             latency,
+            metrics,
             source,
             sent: Instant::now(),
             is_complete: false,
@@ -79,6 +83,8 @@ impl<'a> AttemptReport<'a> {
     pub(super) fn complete(mut self, error: Option<&Error>) {
         self.is_complete = true;
         let now = Instant::now();
+        self.metrics
+            .ended(self.source.request.action, error, now - self.sent);
         let health = error.map_or(Health::Responding, |error| error.policy().health);
         match health {
             Health::Responding => self.limiter.accept(self.sent),
@@ -103,6 +109,8 @@ impl Drop for AttemptReport<'_> {
             return;
         }
         let now = Instant::now();
+        self.metrics
+            .cancelled(self.source.request.action, now - self.sent);
         if now - self.sent >= self.latency.record_cancelled(self.sent, now) {
             self.circuit_breaker.fail(now);
         }

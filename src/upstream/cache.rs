@@ -38,6 +38,7 @@ const HEAVY: u32 = 16 << 10;
 pub(super) struct Cache {
     entries: moka::sync::Cache<Key, Entry>,
     max_weight: u64,
+    max_bytes: u64,
     evictions: Arc<AtomicU64>,
     policy: FreshnessPolicy,
     clock: Clock,
@@ -89,6 +90,7 @@ impl Cache {
         Some(Self {
             entries,
             max_weight: settings.max_bytes / MAX_SHARE,
+            max_bytes: settings.max_bytes,
             evictions,
             policy,
             clock,
@@ -182,6 +184,11 @@ impl Cache {
     /// Returns the number of entries and their weight in bytes. The most recent changes may be missing.
     pub(super) fn size(&self) -> (u64, u64) {
         (self.entries.entry_count(), self.entries.weighted_size())
+    }
+
+    /// Returns the maximum weight of all entries, in bytes.
+    pub(super) fn max_bytes(&self) -> u64 {
+        self.max_bytes
     }
 
     /// Returns the number of entries evicted because the cache was full.

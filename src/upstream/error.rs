@@ -109,6 +109,14 @@ impl Error {
         })
     }
 
+    /// Returns the name of the class in metrics.
+    pub fn class_name(&self) -> &'static str {
+        match self.class() {
+            ErrorClass::Api(error) => error_code::classify(&error.code).name(),
+            ErrorClass::Failure(class) => class.name(),
+        }
+    }
+
     /// Returns the policy.
     pub fn policy(&self) -> Policy {
         match self.class() {

@@ -29,6 +29,7 @@ use tracing::Instrument;
 
 use super::{
     attempt::{AttemptReport, FailedAttempt},
+    attempt_metrics::AttemptMetrics,
     cache::{Cache, Entry, Found, Key, Lookup},
     cache_statistics::{CacheStatistics, Counters},
     circuit_breaker::{CircuitBreaker, CircuitBreakerState, Source},
@@ -37,18 +38,19 @@ use super::{
     limiter::{Limiter, LimiterState},
     request::ApiRequest,
     response::{ApiResponse, Decode, Received, Reply},
-    retry::RetryLimits,
+    retry::{RetryLimits, RetryReason},
     retry_policy::Decision,
     singleflight::{Outcome, Singleflight, Unstarted},
     transport::Transport,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, ClockOffset},
     config,
     context::{Context, Deadline, Origin, Provenance},
     credentials::Credentials,
     error_policy::{Caching, Retry},
     http_client::BuildError,
+    metrics::Histogram,
 };
 
 /// The longest time before its deadline at which a call falls back to a stale entry.
@@ -82,6 +84,7 @@ pub(super) struct Attempts {
     circuit_breaker: CircuitBreaker,
     limiter: Limiter,
     latency: LatencyEstimator,
+    metrics: AttemptMetrics,
     credentials: Credentials,
     transport: Transport,
 }
@@ -257,7 +260,8 @@ impl SendRequest for Attempts {
                 Err(FailedAttempt::NotSent(rejection)) => return Err(retries.end(rejection)),
                 Err(FailedAttempt::Sent(error, credential)) => (error, credential),
             };
-            let is_retried = match retries.decide(&error) {
+            let decision = retries.decide(&error);
+            let is_retried = match decision {
                 Decision::Backoff(pause) => retries.back_off(pause).await,
                 Decision::CorrectClock => self.transport.correct_clock(&error),
                 Decision::RefreshCredential => self.credentials.renew(&credential).await,
@@ -269,6 +273,12 @@ impl SendRequest for Attempts {
                     false
                 }
             };
+            if let Some(reason) = RetryReason::of(&error) {
+                match is_retried {
+                    true => self.metrics.retried(reason),
+                    false => self.metrics.withheld(retries.withheld(reason, decision)),
+                }
+            }
             if !is_retried {
                 return Err(error);
             }
@@ -297,6 +307,7 @@ impl Attempts {
 
         // Upstream may have failed during the wait.
         let admitted = Instant::now();
+        self.metrics.admitted(admitted - arrived);
         if admitted - arrived > NEGLIGIBLE_WAIT {
             self.circuit_breaker
                 .try_acquire(source, fastrand::f64(), admitted)?;
@@ -304,8 +315,13 @@ impl Attempts {
 
         let credential = self.credentials.current().await?;
         context.count_attempt();
-        let report =
-            AttemptReport::new(&self.circuit_breaker, &self.limiter, &self.latency, source);
+        let report = AttemptReport::new(
+            &self.circuit_breaker,
+            &self.limiter,
+            &self.latency,
+            &self.metrics,
+            source,
+        );
         let outcome = self.transport.send(request, &credential).await;
         report.complete(outcome.as_ref().err());
         outcome.map_err(|error| FailedAttempt::Sent(error, credential))
@@ -363,6 +379,7 @@ impl<S: SendRequest> Pipeline<S> {
         decode: Decode<T>,
         context: &Context,
     ) -> Result<Reply<T>, Error> {
+        self.counters.count_age(found.age);
         self.record(context, found.origin, found.age, found.entry.reply(decode))
     }
 
@@ -426,7 +443,7 @@ impl<S> Pipeline<S> {
             singleflight: Singleflight::default(),
             is_sharing: settings.is_sharing,
             max_call_time,
-            counters: Counters::default(),
+            counters: Counters::new(),
             steps: Arc::new(Steps {
                 cache: Cache::new(settings, clock),
                 credentials,
@@ -440,6 +457,11 @@ impl<S> Pipeline<S> {
         &self.steps.attempts
     }
 
+    /// Returns the ages of responses from the cache, in seconds.
+    pub(super) fn response_ages(&self) -> &Histogram {
+        self.counters.ages()
+    }
+
     /// Returns the counters and sizes of the cache and of singleflight.
     pub(super) fn cache_statistics(&self) -> CacheStatistics {
         let cache = self.steps.cache.as_ref();
@@ -448,6 +470,7 @@ impl<S> Pipeline<S> {
         CacheStatistics {
             entries,
             bytes,
+            max_bytes: cache.map_or(0, Cache::max_bytes),
             evictions: cache.map_or(0, Cache::evictions),
             requests_in_flight,
             waiters,
@@ -474,6 +497,7 @@ impl Attempts {
             circuit_breaker: CircuitBreaker::new(quota.has_circuit),
             limiter,
             latency: LatencyEstimator::default(),
+            metrics: AttemptMetrics::new(),
             credentials,
             transport: Transport::new(settings, clock)?,
         })
@@ -482,6 +506,16 @@ impl Attempts {
     /// Returns the clock that requests are signed by.
     pub(super) fn clock(&self) -> &Clock {
         self.transport.clock()
+    }
+
+    /// Returns the metrics of attempts.
+    pub(super) fn metrics(&self) -> &AttemptMetrics {
+        &self.metrics
+    }
+
+    /// Returns the correction of the clock.
+    pub(super) fn clock_offset(&self) -> &ClockOffset {
+        self.transport.clock_offset()
     }
 
     /// Returns the state and counters of the circuit breaker.

@@ -10,7 +10,7 @@ use super::{
     retry_budget::RetryBudget,
     retry_policy::{self, Decision, Progress},
 };
-use crate::context::Context;
+use crate::{context::Context, error_policy::Retry};
 
 /// The backoff after throttling if upstream sends no `Retry-After`.
 const AFTER_THROTTLING: Duration = Duration::from_secs(1);
@@ -36,6 +36,83 @@ pub(super) struct Retries<'a> {
     after_throttling: Duration,
     is_corrected: bool,
     last_error: Option<Error>,
+}
+
+/// Why an attempt is retried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum RetryReason {
+    /// The clock was corrected.
+    Clock,
+    /// The credential was refreshed.
+    Credential,
+    /// Upstream throttled the attempt.
+    Throttled,
+    /// The failure is transient.
+    Transient,
+}
+
+/// Why a retryable error was not followed by a retry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Withheld {
+    /// The call has made its maximum number of attempts.
+    Attempts,
+    /// The retry budget is exhausted.
+    Budget,
+    /// The backoff would exceed the deadline.
+    Deadline,
+    /// The clock or the credential is the same as before, so that a retry would fail as well.
+    Unchanged,
+}
+
+impl RetryReason {
+    /// All values.
+    pub(super) const ALL: [Self; 4] = [
+        Self::Clock,
+        Self::Credential,
+        Self::Throttled,
+        Self::Transient,
+    ];
+
+    /// Returns the name in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Clock => "clock",
+            Self::Credential => "credential",
+            Self::Throttled => "throttled",
+            Self::Transient => "transient",
+        }
+    }
+
+    /// Returns why attempts with `error` are retried; `None` if they never are.
+    pub(super) fn of(error: &Error) -> Option<Self> {
+        match error.policy().retry {
+            Retry::AfterThrottling => Some(Self::Throttled),
+            Retry::Backoff => Some(Self::Transient),
+            Retry::CorrectClock => Some(Self::Clock),
+            Retry::Never => None,
+            Retry::RefreshCredential => Some(Self::Credential),
+        }
+    }
+}
+
+impl Withheld {
+    /// All values.
+    pub(super) const ALL: [Self; 4] = [
+        Self::Attempts,
+        Self::Budget,
+        Self::Deadline,
+        Self::Unchanged,
+    ];
+
+    /// Returns the name in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Attempts => "attempts",
+            Self::Budget => "budget",
+            Self::Deadline => "deadline",
+            Self::Unchanged => "unchanged",
+        }
+    }
 }
 
 impl RetryLimits {
@@ -87,6 +164,19 @@ impl Retries<'_> {
             Decision::CorrectClock | Decision::RefreshCredential
         );
         decision
+    }
+
+    /// Returns why an error that is retried for `reason` was not, after `decision`.
+    pub(super) fn withheld(&self, reason: RetryReason, decision: Decision) -> Withheld {
+        let is_backoff = matches!(reason, RetryReason::Throttled | RetryReason::Transient);
+        match decision {
+            Decision::Backoff(_) => Withheld::Budget,
+            Decision::GiveUp if self.context.attempts() >= self.max_attempts => Withheld::Attempts,
+            Decision::GiveUp if is_backoff => Withheld::Deadline,
+            Decision::CorrectClock | Decision::GiveUp | Decision::RefreshCredential => {
+                Withheld::Unchanged
+            }
+        }
     }
 
     /// Waits for the backoff and returns `true`, or returns `false` at once if the retry budget is

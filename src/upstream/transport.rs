@@ -100,6 +100,11 @@ impl Transport {
         &self.clock
     }
 
+    /// Returns the correction of the clock.
+    pub(super) fn clock_offset(&self) -> &ClockOffset {
+        &self.clock_offset
+    }
+
     /// Makes one attempt: sends `request`, signed with `credential`.
     ///
     /// # Errors

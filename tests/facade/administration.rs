@@ -8,6 +8,7 @@ mod emulate_command;
 mod files;
 mod health;
 mod log_output;
+mod metrics;
 mod probe;
 mod shutdown;
 mod variables;

@@ -5,6 +5,7 @@ mod error_codes;
 mod imports;
 mod links;
 mod markdown;
+mod metrics;
 mod operations;
 mod sources;
 mod tables;

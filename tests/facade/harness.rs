@@ -9,6 +9,7 @@ pub(crate) mod frames;
 pub(crate) mod operation;
 mod program;
 pub(crate) mod raw_upstream;
+pub(crate) mod samples;
 pub(crate) mod steady_callers;
 pub(crate) mod tls_client;
 pub(crate) mod tls_proxy;
@@ -44,6 +45,7 @@ use tonic::{
 };
 use tonic_types::{ErrorInfo, StatusExt};
 
+use self::samples::Samples;
 pub(crate) use self::{
     program::{Program, TRACE_LOG, errors, run},
     wire::{DeadUpstream, GET_GROUP_INFO, http, request, send},
@@ -115,6 +117,11 @@ impl Facade {
     /// Returns a client with a new connection.
     pub(crate) fn client(&self) -> FaceRecognitionServiceClient<Channel> {
         client(self.addresses.grpc)
+    }
+
+    /// Scrapes the metrics.
+    pub(crate) async fn samples(&self) -> Samples {
+        Samples::scrape(self.addresses.admin).await
     }
 
     /// Returns a channel that connects on its first call.

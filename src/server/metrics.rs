@@ -1,0 +1,115 @@
+//! Metrics of the server that are read at the time of a scrape: calls in progress, connections, readiness,
+//! credentials, the log.
+
+use std::{fmt, sync::Arc};
+
+use super::{calls::Calls, connection_slots::ConnectionSlots, readiness::Readiness};
+use crate::{
+    metrics::{Collector, DescriptorEncoder, ProcessMetrics, Registry, Values},
+    telemetry::LogControl,
+    upstream::Client,
+};
+
+/// What the server reads at the time of a scrape.
+#[derive(Debug)]
+pub(super) struct ServerCollector {
+    pub(super) calls: Arc<Calls>,
+    pub(super) slots: ConnectionSlots,
+    pub(super) readiness: Readiness,
+    pub(super) client: Client,
+    pub(super) log_control: Option<LogControl>,
+}
+
+impl ServerCollector {
+    /// Registers the metrics of the server, and all others that do not count calls.
+    pub(super) fn register(self, registry: &mut Registry) {
+        self.client.register_metrics(registry);
+        registry.register_collector(Box::new(self));
+        ProcessMetrics::register(registry);
+    }
+}
+
+impl Collector for ServerCollector {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut values = Values::new(encoder);
+        self.encode_load(&mut values)?;
+        self.encode_credentials(&mut values)?;
+        values.gauges(
+            "iai_facade_ready",
+            "Whether a condition of readiness is met",
+            self.readiness
+                .conditions()
+                .by_name()
+                .map(|(name, is_met)| ([("condition", name)], f64::from(u8::from(is_met)))),
+        )?;
+        let dropped = self.log_control.as_ref().map(LogControl::dropped_lines);
+        values.counter(
+            "iai_facade_log_lines_dropped",
+            "Lines of the log that were not written because standard error was not read",
+            dropped.unwrap_or_default(),
+        )?;
+        values.gauges(
+            "iai_facade_build_info",
+            "The version of the running program; always 1",
+            [([("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+        )
+    }
+}
+
+impl ServerCollector {
+    fn encode_load(&self, values: &mut Values<'_>) -> fmt::Result {
+        let (in_progress, limit) = self.calls.in_progress();
+        values.gauge(
+            "iai_facade_calls_in_progress",
+            "Calls in progress",
+            None,
+            in_progress as f64,
+        )?;
+        values.gauge(
+            "iai_facade_calls_limit",
+            "Maximum number of calls in progress",
+            None,
+            limit as f64,
+        )?;
+        let connections = self.slots.count();
+        values.gauge(
+            "iai_facade_connections",
+            "Open connections to the gRPC port",
+            None,
+            connections.open as f64,
+        )?;
+        values.gauge(
+            "iai_facade_connections_limit",
+            "Maximum number of connections to the gRPC port",
+            None,
+            connections.limit as f64,
+        )?;
+        values.counter(
+            "iai_facade_connections_accepted",
+            "Connections to the gRPC port that were accepted",
+            connections.accepted,
+        )?;
+        values.counter(
+            "iai_facade_connections_displaced",
+            "Connections to the gRPC port that were closed for new ones, at the limit",
+            connections.displaced,
+        )
+    }
+
+    fn encode_credentials(&self, values: &mut Values<'_>) -> fmt::Result {
+        let counters = self.client.credentials().counters();
+        values.counters(
+            "iai_facade_credential_refreshes",
+            "Refreshes of the credential that replaced it or failed",
+            [("replaced", counters.replaced), ("failed", counters.failed)]
+                .map(|(outcome, refreshes)| ([("outcome", outcome)], refreshes)),
+        )?;
+        let now = self.client.clock().now().unix_timestamp() as f64;
+        let expiry = counters.expires_in.map(|rest| now + rest.as_secs_f64());
+        values.gauges(
+            "iai_facade_credential_expiry_timestamp_seconds",
+            "Time at which the credential expires, since the Unix epoch; none if it is permanent",
+            expiry.map(|expiry| ([], expiry)),
+        )
+    }
+}
