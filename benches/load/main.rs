@@ -17,6 +17,7 @@ mod cancelled;
 mod circuit_breaker;
 mod closed_loop;
 mod connection_age;
+mod emulator;
 mod open_loop;
 mod overload;
 mod quota;
@@ -41,7 +42,7 @@ type Run = fn(bool) -> Pin<Box<dyn Future<Output = Report>>>;
 
 /// The only list of the scenarios, in the order in which `all` runs them. `docs/benchmarks.md` has the
 /// results of each.
-const SCENARIOS: [(&str, Run); 13] = [
+const SCENARIOS: [(&str, Run); 14] = [
     ("fixed_rate", |is_short| {
         Box::pin(quota::fixed_rate(is_short))
     }),
@@ -56,6 +57,7 @@ const SCENARIOS: [(&str, Run); 13] = [
         Box::pin(circuit_breaker::run(is_short))
     }),
     ("cancelled", |is_short| Box::pin(cancelled::run(is_short))),
+    ("emulator", |is_short| Box::pin(emulator::run(is_short))),
     ("cache_effect", |is_short| {
         Box::pin(cache_effect::run(is_short))
     }),

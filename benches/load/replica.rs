@@ -62,15 +62,16 @@ impl Replica {
 
     /// Returns the resident memory of the process, in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS"))
-            .unwrap();
-        let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kibibytes << 10
+        memory(self.process.id(), "VmRSS")
     }
+}
+
+/// Returns a field of the memory of a process, such as `VmRSS` or `VmHWM`, in bytes.
+pub(crate) fn memory(process: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kibibytes << 10
 }
 
 /// Returns the processor time of a process, in user space and in the kernel.

@@ -9,5 +9,5 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
 
 /// Returns the hexadecimal form.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(bytes)
 }
