@@ -19,8 +19,8 @@ use super::{faults::Cut, reply::Closed, worlds::Worlds};
 pub(super) async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, worlds: Arc<Worlds>) {
     match timeout(IDLE_TIMEOUT, open(stream, tls)).await {
         Ok(Ok(stream)) => serve_http(stream, worlds).await,
-        Ok(Err(error)) => tracing::debug!(%error, "emulator failed to accept a connection"),
-        Err(_) => tracing::debug!("emulator closed a connection without a request"),
+        Ok(Err(error)) => tracing::trace!(%error, "emulator connection failed"),
+        Err(_) => tracing::trace!("emulator closed a connection without data"),
     }
 }
 
@@ -29,11 +29,26 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// Accepts a TLS handshake, if the connection begins with one.
+/// Accepts a TLS handshake, if the connection begins with one. The log has the reason if it fails, which
+/// many clients hide.
 async fn open(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Box<dyn Stream>> {
-    match tls {
-        Some(tls) if begins_with_tls(&stream).await? => Ok(Box::new(tls.accept(stream).await?)),
-        _ => Ok(Box::new(stream)),
+    if !begins_with_tls(&stream).await? {
+        return Ok(Box::new(stream));
+    }
+    let Some(tls) = tls else {
+        tracing::info!(
+            "client began a TLS handshake, but the emulator has no certificate: use http://, or start \
+             the emulator with a certificate"
+        );
+        // The response to invalid HTTP makes clients report that the server does not use TLS.
+        return Ok(Box::new(stream));
+    };
+    match tls.accept(stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) => {
+            tracing::info!(%error, "TLS handshake with a client failed");
+            Err(error)
+        }
     }
 }
 

@@ -8,9 +8,13 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
-use tokio_rustls::rustls::{
-    ClientConfig, SupportedProtocolVersion,
-    version::{TLS12, TLS13},
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, SupportedProtocolVersion,
+        pki_types::ServerName,
+        version::{TLS12, TLS13},
+    },
 };
 
 use crate::harness::{
@@ -26,15 +30,11 @@ async fn one_port_of_the_emulator_accepts_tls_and_plain_text() {
     let authority = Authority::new();
     let server = authority.server();
     let flags = ["--tls-cert", &server.cert, "--tls-key", &server.key];
-    let listen = ["emulate", "--listen", "127.0.0.1:0"];
-    let mut emulator = Program::start(&[&listen[..], &flags].concat(), &[]);
-    let line = emulator.line("emulating").await;
-    let address: SocketAddr = line["address"].as_str().unwrap().parse().unwrap();
+    let (_emulator, address) = emulate(&flags).await;
     let account = [
         ("TENCENTCLOUD_SECRET_ID", "AKIDEMULATOR"),
         ("TENCENTCLOUD_SECRET_KEY", "emulator-secret"),
     ];
-    assert_eq!(line["tls"], true);
 
     for endpoint in [
         format!("http://{address}"),
@@ -91,6 +91,29 @@ async fn a_failed_handshake_closes_only_its_own_connection() {
 }
 
 #[tokio::test]
+async fn the_log_explains_why_a_client_cannot_use_https() {
+    let authority = Authority::new();
+    let server = authority.server();
+    let files = ["--tls-cert", &server.cert, "--tls-key", &server.key];
+    let stranger = Authority::new().connector(&[&TLS13]);
+    for (flags, expected) in [
+        (
+            &[][..],
+            "client began a TLS handshake, but the emulator has no certificate: use http://, or start \
+             the emulator with a certificate",
+        ),
+        (&files, "TLS handshake with a client failed"),
+    ] {
+        let (mut emulator, address) = emulate(flags).await;
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let connector = TlsConnector::from(Arc::clone(&stranger));
+        assert!(connector.connect(name, stream).await.is_err());
+        emulator.line(expected).await;
+    }
+}
+
+#[tokio::test]
 async fn unusable_tls_files_of_the_emulator_are_configuration_errors() {
     let authority = Authority::new();
     let [server, other] = [authority.server(), authority.server()];
@@ -116,6 +139,15 @@ async fn unusable_tls_files_of_the_emulator_are_configuration_errors() {
         assert_eq!(output.status.code(), Some(64), "{errors}");
         assert!(errors.contains(expected), "{errors}");
     }
+}
+
+/// Runs the `emulate` command with these flags and returns the address of its listener.
+async fn emulate(flags: &[&str]) -> (Program, SocketAddr) {
+    let listen = ["emulate", "--listen", "127.0.0.1:0"];
+    let mut program = Program::start(&[&listen[..], flags].concat(), &[]);
+    let line = program.line("emulating").await;
+    assert_eq!(line["tls"], !flags.is_empty());
+    (program, line["address"].as_str().unwrap().parse().unwrap())
 }
 
 /// Starts an emulator with a certificate for `localhost`.
