@@ -27,7 +27,7 @@ pub(super) struct EmulationArgs {
         num_args = 0..=1, default_missing_value = "true")]
     emulate: String,
 
-    #[arg(long, env = "IAI_FACADE_EMULATOR_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
+    #[arg(long, env = "IAI_FACADE_FIXTURES", value_name = "FILE", help = FIXTURES_HELP)]
     fixtures: Option<String>,
 }
 
