@@ -3,3 +3,6 @@
 mod access;
 mod bad_input;
 mod dataset;
+mod faults;
+mod requests;
+mod settings;

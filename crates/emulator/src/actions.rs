@@ -1,12 +1,11 @@
 //! API actions: their names, products and versions, and the parameter rules and responses of the
 //! IAI actions. Signatures, faults and rate limits are the concern of `world`.
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
     dataset::{Dataset, Membership},
-    envelope::{self, ApiError},
+    envelope::{self, ApiError, Envelope},
     identifier::{self, IdError},
     parameters::Parameters,
 };
@@ -81,7 +80,7 @@ impl Action {
 pub(super) fn get_group_info(
     parameters: &Parameters,
     dataset: &Dataset,
-) -> Result<Bytes, ApiError> {
+) -> Result<Envelope, ApiError> {
     parameters.allow_only(&["GroupId"])?;
     let group_id = id(parameters, "GroupId")?;
     let group = dataset.groups.get(group_id).ok_or_else(|| {
@@ -102,7 +101,7 @@ pub(super) fn get_group_info(
 pub(super) fn get_person_group_info(
     parameters: &Parameters,
     dataset: &Dataset,
-) -> Result<Bytes, ApiError> {
+) -> Result<Envelope, ApiError> {
     parameters.allow_only(&["PersonId", "Offset", "Limit"])?;
     let person_id = id(parameters, "PersonId")?;
     let offset = parameters.number("Offset")?.unwrap_or(0);

@@ -27,17 +27,28 @@ impl Clock {
         self.offset.store(seconds, Ordering::Relaxed);
     }
 
+    /// Returns the offset from the system clock, in seconds.
+    pub(super) fn offset(&self) -> i64 {
+        self.offset.load(Ordering::Relaxed)
+    }
+
     /// Returns the Unix time in seconds, clamped to the years 1970 to 9999, which every date format can
     /// express.
+    pub(super) fn now(&self) -> i64 {
+        self.now_milliseconds() / 1_000
+    }
+
+    /// Returns the Unix time in milliseconds, clamped to the same years.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place where the emulator reads the time"
     )]
-    pub(super) fn now(&self) -> i64 {
-        OffsetDateTime::from(SystemTime::now())
-            .unix_timestamp()
-            .saturating_add(self.offset.load(Ordering::Relaxed))
-            .clamp(0, LAST_SECOND)
+    pub(super) fn now_milliseconds(&self) -> i64 {
+        let system = OffsetDateTime::from(SystemTime::now());
+        let system = system.unix_timestamp() * 1_000 + i64::from(system.millisecond());
+        system
+            .saturating_add(self.offset().saturating_mul(1_000))
+            .clamp(0, LAST_SECOND * 1_000 + 999)
     }
 
     /// Returns the time as a `Date` header, such as `Sun, 06 Nov 1994 08:49:37 GMT`.

@@ -11,19 +11,24 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpStream, sync::Semaphore};
 
-use self::{call::Call, query::Query, reply::Rejection, token::Token};
+use self::{call::Call, query::Query, reply::Rejection, routes::Handle, token::Token};
 use super::worlds::Worlds;
 
 mod body;
 mod call;
+mod clock;
+mod faults;
 mod groups;
 mod items;
 mod persons;
 mod program;
 mod query;
+mod rate_limit;
 mod reply;
+mod requests;
 mod reset;
 mod routes;
+mod time;
 pub(super) mod token;
 
 /// Handles the requests to the control API.
@@ -90,7 +95,10 @@ impl Control {
             query,
             body,
         };
-        (route.operation.handle)(&call)
+        match route.operation.handle {
+            Handle::AtOnce(handle) => handle(&call),
+            Handle::Wait => requests::wait(&call).await,
+        }
     }
 }
 

@@ -35,13 +35,30 @@ impl ApiError {
     }
 }
 
+/// The body of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Envelope {
+    pub(super) body: Bytes,
+    /// The `RequestId` in the body; `None` for pages of the metadata service, which have none.
+    pub(super) request_id: Option<Uuid>,
+}
+
+impl From<String> for Envelope {
+    fn from(page: String) -> Self {
+        Self {
+            body: page.into(),
+            request_id: None,
+        }
+    }
+}
+
 /// Wraps the fields of a response. `RequestId` follows them, as in the documentation's examples.
-pub(super) fn response(fields: &impl Serialize) -> Bytes {
+pub(super) fn response(fields: &impl Serialize) -> Envelope {
     wrap(fields)
 }
 
 /// Wraps an error.
-pub(super) fn error(error: &ApiError) -> Bytes {
+pub(super) fn error(error: &ApiError) -> Envelope {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Failure<'a> {
@@ -50,10 +67,10 @@ pub(super) fn error(error: &ApiError) -> Bytes {
     wrap(&Failure { error })
 }
 
-fn wrap(content: &impl Serialize) -> Bytes {
+fn wrap(content: &impl Serialize) -> Envelope {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Envelope<'a, T> {
+    struct Document<'a, T> {
         response: Response<'a, T>,
     }
     #[derive(Serialize)]
@@ -63,19 +80,22 @@ fn wrap(content: &impl Serialize) -> Bytes {
         content: &'a T,
         request_id: String,
     }
-    let request_id = Uuid::new_v4().to_string();
-    let envelope = Envelope {
+    let request_id = Uuid::new_v4();
+    let document = Document {
         response: Response {
             content,
-            request_id,
+            request_id: request_id.to_string(),
         },
     };
     #[expect(
         clippy::expect_used,
         reason = "plain structs with string keys always have a JSON form"
     )]
-    let json = serde_json::to_vec(&envelope).expect("a response has a JSON form");
-    json.into()
+    let json = serde_json::to_vec(&document).expect("a response has a JSON form");
+    Envelope {
+        body: json.into(),
+        request_id: Some(request_id),
+    }
 }
 
 #[cfg(test)]
@@ -85,7 +105,7 @@ mod tests {
     #[test]
     fn an_error_has_a_code_then_a_message_then_a_request_id() {
         let json = error(&ApiError::new("InvalidAction", "no such action"));
-        let json = std::str::from_utf8(&json).unwrap();
+        let json = std::str::from_utf8(&json.body).unwrap();
         let start = r#"{"Response":{"Error":{"Code":"InvalidAction","Message":"no such action"},"RequestId":""#;
         assert!(json.starts_with(start), "{json}");
     }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use http::{HeaderValue, StatusCode};
 
-use super::actions::Action;
+use super::{actions::Action, memory_budget::Reservation};
 
 /// A fault that replaces or alters a response.
 ///
@@ -16,6 +16,10 @@ pub struct Fault {
     pub action: Option<Action>,
     /// The id of the group or person it applies to; `None` for all.
     pub id: Option<String>,
+    /// The `SecretId` whose requests it applies to; `None` for all.
+    pub credential: Option<String>,
+    /// The probability with which it applies to a request that matches.
+    pub probability: Probability,
     /// The number of requests it applies to. Zero disables it.
     pub times: u32,
     /// What happens.
@@ -41,15 +45,79 @@ impl Fault {
         }
     }
 
+    /// Restricts the fault to requests signed with the key of this `SecretId`.
+    #[must_use]
+    pub fn for_credential(self, secret_id: impl Into<String>) -> Self {
+        Self {
+            credential: Some(secret_id.into()),
+            ..self
+        }
+    }
+
+    /// Lets the fault apply to a matching request with this probability only. Requests that it spares do
+    /// not count.
+    #[must_use]
+    pub fn with_probability(self, probability: Probability) -> Self {
+        Self {
+            probability,
+            ..self
+        }
+    }
+
     /// Sets the number of requests that the fault applies to.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 
-    fn applies_to(&self, action: Option<Action>, id: Option<&str>) -> bool {
-        let matches_action = self.action.is_none() || self.action == action;
-        matches_action && (self.id.is_none() || self.id.as_deref() == id)
+    fn matches(&self, target: &Target<'_>) -> bool {
+        let matches_action = self.action.is_none() || self.action == target.action;
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.is_none() || wanted.as_deref() == found
+        };
+        matches_action && is(&self.id, target.id) && is(&self.credential, target.secret_id)
+    }
+}
+
+/// The properties of a request that faults match. A property that the request does not name, or that is
+/// not known, is `None`; then only faults without that restriction match.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Target<'a> {
+    pub(super) action: Option<Action>,
+    pub(super) id: Option<&'a str>,
+    pub(super) secret_id: Option<&'a str>,
+}
+
+/// A probability above 0 and up to 1, in millionths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probability(u32);
+
+impl Probability {
+    /// The probability 1.
+    pub const ALWAYS: Self = Self(Self::MILLION);
+
+    const MILLION: u32 = 1_000_000;
+
+    /// Creates a probability, rounded to a millionth. Returns `None` unless it is from 0.000001 to 1.
+    pub fn new(probability: f64) -> Option<Self> {
+        let millionths = (probability * f64::from(Self::MILLION)).round();
+        let is_valid = (1.0..=f64::from(Self::MILLION)).contains(&millionths);
+        // Within the bounds, the conversion is exact.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the bounds were checked"
+        )]
+        is_valid.then_some(Self(millionths as u32))
+    }
+
+    /// Returns the probability, above 0 and up to 1.
+    pub fn get(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::MILLION)
+    }
+
+    fn draw(self) -> bool {
+        self == Self::ALWAYS || fastrand::u32(..Self::MILLION) < self.0
     }
 }
 
@@ -58,6 +126,8 @@ impl From<FaultKind> for Fault {
         Self {
             action: None,
             id: None,
+            credential: None,
+            probability: Probability::ALWAYS,
             times: 1,
             kind,
         }
@@ -163,33 +233,113 @@ pub enum Page {
     Html,
 }
 
+/// A fault of a script.
+#[derive(Debug)]
+pub(super) struct Scripted {
+    /// The name of the fault, unique within the script.
+    pub(super) fault_id: String,
+    /// The fault, with the remaining number of times.
+    pub(super) fault: Fault,
+    _reservation: Option<Reservation>,
+}
+
+/// The fault that applies to a request.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) fault_id: String,
+    pub(super) kind: FaultKind,
+}
+
 /// An ordered list of faults.
 #[derive(Debug, Default)]
 pub(super) struct Script {
-    faults: VecDeque<Fault>,
+    faults: VecDeque<Scripted>,
+    /// The number of faults that were named by the script.
+    named: u64,
 }
 
 impl Script {
-    /// Appends a fault.
+    /// Appends a fault, unless it applies to no request.
     pub(super) fn append(&mut self, fault: Fault) {
         if fault.times > 0 {
-            self.faults.push_back(fault);
+            let fault_id = self.unused_id();
+            self.faults.push_back(Scripted {
+                fault_id,
+                fault,
+                _reservation: None,
+            });
         }
     }
 
-    /// Takes the first remaining fault that applies to a request.
-    ///
-    /// `action` is `None` if the request names no known action, and `id` is `None` if it names no group
-    /// or person. Only faults without that restriction apply to such a request.
-    pub(super) fn take(&mut self, action: Option<Action>, id: Option<&str>) -> Option<FaultKind> {
-        let mut faults = self.faults.iter();
-        let index = faults.position(|fault| fault.applies_to(action, id))?;
-        let fault = self.faults.get_mut(index)?;
-        fault.times -= 1;
-        if fault.times > 0 {
-            return Some(fault.kind.clone());
+    /// Returns an id that no fault of the script has: `fault-1`, `fault-2`, and so on.
+    pub(super) fn unused_id(&mut self) -> String {
+        loop {
+            self.named += 1;
+            let fault_id = format!("fault-{}", self.named);
+            if self.get(&fault_id).is_none() {
+                return fault_id;
+            }
         }
-        self.faults.remove(index).map(|fault| fault.kind)
+    }
+
+    /// Replaces the fault with this id at its place, or appends it. Returns whether it is new.
+    pub(super) fn put(&mut self, fault_id: &str, fault: Fault, reservation: Reservation) -> bool {
+        let scripted = Scripted {
+            fault_id: fault_id.to_owned(),
+            fault,
+            _reservation: Some(reservation),
+        };
+        match self.faults.iter_mut().find(|it| it.fault_id == fault_id) {
+            Some(replaced) => {
+                *replaced = scripted;
+                false
+            }
+            None => {
+                self.faults.push_back(scripted);
+                true
+            }
+        }
+    }
+
+    /// Returns the fault with this id, unless it was removed or has applied as often as it should.
+    pub(super) fn get(&self, fault_id: &str) -> Option<&Scripted> {
+        self.iter().find(|it| it.fault_id == fault_id)
+    }
+
+    /// Removes a fault. Returns whether it existed.
+    pub(super) fn remove(&mut self, fault_id: &str) -> bool {
+        let index = self.iter().position(|it| it.fault_id == fault_id);
+        index.and_then(|index| self.faults.remove(index)).is_some()
+    }
+
+    /// Removes all faults. Ids that the script gave are not given again.
+    pub(super) fn clear(&mut self) {
+        self.faults.clear();
+    }
+
+    /// Returns the remaining faults in order.
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = &Scripted> {
+        self.faults.iter()
+    }
+
+    /// Takes the first remaining fault that matches a request and whose probability lets it apply.
+    pub(super) fn take(&mut self, target: &Target<'_>) -> Option<Taken> {
+        let mut faults = self.faults.iter();
+        let index = faults
+            .position(|Scripted { fault, .. }| fault.matches(target) && fault.probability.draw())?;
+        let scripted = self.faults.get_mut(index)?;
+        scripted.fault.times -= 1;
+        if scripted.fault.times > 0 {
+            return Some(Taken {
+                fault_id: scripted.fault_id.clone(),
+                kind: scripted.fault.kind.clone(),
+            });
+        }
+        let Scripted {
+            fault_id, fault, ..
+        } = self.faults.remove(index)?;
+        let kind = fault.kind;
+        Some(Taken { fault_id, kind })
     }
 }
 
@@ -204,12 +354,13 @@ impl FromIterator<Fault> for Script {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory_budget::MemoryBudget;
 
     #[test]
     fn faults_apply_in_order_and_as_often_as_configured() {
         let faults = ["A", "B"].map(|code| Fault::from(FaultKind::api_error(code)).times(2));
         let mut script = Script::from_iter(faults);
-        let codes = std::iter::from_fn(|| script.take(None, None)).map(|kind| code(&kind));
+        let codes = std::iter::from_fn(|| code(script.take(&Target::default())));
         assert_eq!(codes.collect::<Vec<_>>(), ["A", "A", "B", "B"]);
     }
 
@@ -219,43 +370,100 @@ mod tests {
             Fault::from(FaultKind::api_error("A")).on(Action::GetPersonGroupInfo),
             Fault::from(FaultKind::api_error("B")),
         ]);
-        assert_eq!(
-            script
-                .take(Some(Action::GetGroupInfo), None)
-                .as_ref()
-                .map(code)
-                .as_deref(),
-            Some("B")
-        );
-        assert!(script.take(Some(Action::GetGroupInfo), None).is_none());
-        assert!(script.take(None, None).is_none());
-        assert!(
-            script
-                .take(Some(Action::GetPersonGroupInfo), None)
-                .is_some()
-        );
+        let on = |action| Target {
+            action: Some(action),
+            ..Target::default()
+        };
+        let taken = script.take(&on(Action::GetGroupInfo));
+        assert_eq!(code(taken).as_deref(), Some("B"));
+        assert!(script.take(&on(Action::GetGroupInfo)).is_none());
+        assert!(script.take(&Target::default()).is_none());
+        assert!(script.take(&on(Action::GetPersonGroupInfo)).is_some());
     }
 
     #[test]
-    fn a_fault_with_an_id_applies_only_to_requests_for_that_id() {
-        let fault = Fault::from(FaultKind::Hold).for_id("aaa");
-        let mut script = Script::from_iter([fault]);
-        let action = Some(Action::GetGroupInfo);
-        assert!(script.take(action, None).is_none());
-        assert!(script.take(action, Some("bbb")).is_none());
-        assert!(script.take(action, Some("aaa")).is_some());
+    fn a_fault_with_an_id_or_credential_applies_to_requests_that_name_it() {
+        let fault = Fault::from(FaultKind::Hold);
+        let of = |id, secret_id| Target {
+            action: Some(Action::GetGroupInfo),
+            id,
+            secret_id,
+        };
+        for (fault, matching) in [
+            (fault.clone().for_id("aaa"), of(Some("aaa"), None)),
+            (fault.for_credential("aaa"), of(None, Some("aaa"))),
+        ] {
+            let mut script = Script::from_iter([fault]);
+            assert!(script.take(&of(None, None)).is_none());
+            assert!(script.take(&of(Some("bbb"), Some("bbb"))).is_none());
+            assert!(script.take(&matching).is_some());
+        }
     }
 
     #[test]
     fn a_fault_with_zero_times_never_applies() {
         let mut script = Script::from_iter([Fault::from(FaultKind::Hold).times(0)]);
-        assert!(script.take(None, None).is_none());
+        assert!(script.take(&Target::default()).is_none());
     }
 
-    fn code(kind: &FaultKind) -> String {
-        let FaultKind::ApiError { code, .. } = kind else {
-            panic!("{kind:?}");
+    #[test]
+    fn a_fault_with_a_probability_spares_requests_without_counting_them() {
+        let half = Probability::new(0.5).unwrap();
+        let fault = Fault::from(FaultKind::Hold).with_probability(half);
+        let mut script = Script::from_iter([fault.times(100)]);
+        let mut requests = 0;
+        while script.iter().len() > 0 {
+            script.take(&Target::default());
+            requests += 1;
+        }
+        // Outside of these bounds once in 10^18 runs.
+        assert!((120..400).contains(&requests), "{requests}");
+    }
+
+    #[test]
+    fn a_probability_is_above_0_and_up_to_1() {
+        for (probability, expected) in [
+            (1.0, Some(1.0)),
+            (0.25, Some(0.25)),
+            (0.000_001, Some(0.000_001)),
+            (0.0, None),
+            (-0.5, None),
+            (1.1, None),
+            (f64::NAN, None),
+            (f64::INFINITY, None),
+        ] {
+            assert_eq!(
+                Probability::new(probability).map(Probability::get),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn a_fault_is_put_replaced_at_its_place_and_removed() {
+        let budget = MemoryBudget::new(100);
+        let mut script = Script::from_iter([Fault::from(FaultKind::api_error("A"))]);
+        let put = |script: &mut Script, fault_id: &str, code: &str| {
+            let fault = Fault::from(FaultKind::api_error(code));
+            script.put(fault_id, fault, budget.reserve(1).unwrap())
         };
-        code.clone()
+        assert!(put(&mut script, "fault-2", "B"));
+        assert!(put(&mut script, "x", "C"));
+        assert!(!put(&mut script, "fault-2", "D"));
+        assert_eq!(script.unused_id(), "fault-3");
+        let ids =
+            |script: &Script| -> Vec<_> { script.iter().map(|it| it.fault_id.clone()).collect() };
+        assert_eq!(ids(&script), ["fault-1", "fault-2", "x"]);
+        assert!(script.remove("fault-1"));
+        assert!(!script.remove("fault-1"));
+        assert_eq!(code(script.take(&Target::default())).as_deref(), Some("D"));
+        assert_eq!(ids(&script), ["x"]);
+    }
+
+    fn code(taken: Option<Taken>) -> Option<String> {
+        let FaultKind::ApiError { code, .. } = taken?.kind else {
+            panic!("no API error");
+        };
+        Some(code)
     }
 }

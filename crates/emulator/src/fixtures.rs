@@ -234,6 +234,15 @@ fn item<T>(
     mistakes.into_result(item, "")
 }
 
+/// Reads a duration with units and an optional minus sign, in seconds, as `clock_offset` has it.
+///
+/// # Errors
+///
+/// Fails if the value is another.
+pub(super) fn signed_seconds(json: &Json) -> Result<i64, FixturesError> {
+    item(json, values::signed_seconds)
+}
+
 impl TryFrom<&Json> for Account {
     type Error = FixturesError;
 

@@ -29,13 +29,13 @@ use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration}
 pub use account::Account;
 pub use actions::Action;
 use control::{Control, token::Token};
-use faults::Script;
-pub use faults::{Cut, Fault, FaultKind, Page};
+pub use faults::{Cut, Fault, FaultKind, Page, Probability};
 pub use fixtures::{Changes, Fixtures, FixturesError};
 pub use request_log::ReceivedRequest;
 use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+pub use verification::SignatureRejection;
 use worlds::Worlds;
 
 mod account;
@@ -172,7 +172,7 @@ impl Emulator {
 
     /// Removes all remaining faults from the script.
     pub fn clear_script(&self) {
-        self.worlds.main().state().script = Script::default();
+        self.worlds.main().state().script.clear();
     }
 
     /// Sets the account's limit, in requests per second of the emulator's clock, or removes it.

@@ -25,6 +25,11 @@ impl RateLimit {
         self.requests_per_second = requests_per_second;
     }
 
+    /// Returns the limit, or `None` for unlimited.
+    pub(super) fn requests_per_second(&self) -> Option<u32> {
+        self.requests_per_second
+    }
+
     /// Counts a request made in `second` and returns whether it is within the limit.
     pub(super) fn admit(&mut self, second: i64) -> bool {
         if self.second != second {

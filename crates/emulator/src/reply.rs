@@ -6,10 +6,11 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{Either, Full};
+use uuid::Uuid;
 
 use super::{
-    envelope::{self, ApiError},
-    faults::{Cut, FaultKind, Page},
+    envelope::{self, ApiError, Envelope},
+    faults::{Cut, FaultKind, Page, Taken},
     oversized_body::OversizedBody,
 };
 
@@ -23,6 +24,10 @@ pub(super) struct Reply {
     pub(super) code: Option<String>,
     /// The result in words, or the error code, for the call log.
     pub(super) result: Cow<'static, str>,
+    /// The `RequestId` of the response, if it has one.
+    pub(super) request_id: Option<Uuid>,
+    /// The fault that applied, if any.
+    pub(super) fault_id: Option<String>,
     /// Time to wait before the reply.
     pub(super) delay: Option<Duration>,
     /// What happens after the delay.
@@ -47,9 +52,12 @@ pub(super) enum End {
 
 impl Reply {
     /// Creates the reply for the result of an action.
-    pub(super) fn normal(result: Result<Bytes, ApiError>) -> Self {
+    pub(super) fn normal(result: Result<Envelope, ApiError>) -> Self {
         match result {
-            Ok(body) => Self::send(json(full(body)), "success"),
+            Ok(Envelope { body, request_id }) => Self {
+                request_id,
+                ..Self::send(json(full(body)), "success")
+            },
             Err(error) => Self::error(error, StatusCode::OK),
         }
     }
@@ -57,9 +65,16 @@ impl Reply {
     /// Creates the reply for a fault. `result` computes the result without the fault; some faults alter
     /// it.
     pub(super) fn faulty(
-        kind: FaultKind,
-        result: impl FnOnce() -> Result<Bytes, ApiError>,
+        Taken { fault_id, kind }: Taken,
+        result: impl FnOnce() -> Result<Envelope, ApiError>,
     ) -> Self {
+        Self {
+            fault_id: Some(fault_id),
+            ..Self::of_kind(kind, result)
+        }
+    }
+
+    fn of_kind(kind: FaultKind, result: impl FnOnce() -> Result<Envelope, ApiError>) -> Self {
         match kind {
             FaultKind::ApiError {
                 code,
@@ -95,11 +110,13 @@ impl Reply {
                 format!("HTTP {}", status.as_u16()),
             ),
             FaultKind::Truncate => {
-                let body = result().unwrap_or_else(|error| envelope::error(&error));
-                Self::send(
-                    json(full(body.slice(..body.len() / 2))),
-                    "truncated response",
-                )
+                let Envelope { body, request_id } =
+                    result().unwrap_or_else(|error| envelope::error(&error));
+                let half = body.slice(..body.len() / 2);
+                Self {
+                    request_id,
+                    ..Self::send(json(full(half)), "truncated response")
+                }
             }
         }
     }
@@ -117,9 +134,11 @@ impl Reply {
     }
 
     fn error(error: ApiError, status: StatusCode) -> Self {
-        let mut response = json(full(envelope::error(&error)));
+        let Envelope { body, request_id } = envelope::error(&error);
+        let mut response = json(full(body));
         *response.status_mut() = status;
         Self {
+            request_id,
             code: Some(error.code.clone().into_owned()),
             ..Self::send(response, error.code)
         }
@@ -133,6 +152,8 @@ impl Reply {
         Self {
             code: None,
             result: result.into(),
+            request_id: None,
+            fault_id: None,
             delay: None,
             end,
         }

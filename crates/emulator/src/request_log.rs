@@ -9,8 +9,10 @@ use tokio::sync::watch;
 
 use super::{
     headers::{header, truncated},
+    memory_budget::{MemoryBudget, Reservation},
     parameters::Parameters,
-    verification,
+    reply::Reply,
+    verification::{self, SignatureRejection},
 };
 
 /// A request as the emulator received it.
@@ -18,6 +20,12 @@ use super::{
 /// It holds no credential; of a token it records only the presence. Each text is cut after 1 KiB.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReceivedRequest {
+    /// The number of the request, counted from 1 since the start or the last reset.
+    pub number: u64,
+    /// When the request was received by the emulator's clock, in milliseconds since 1970.
+    pub received_at: i64,
+    /// The `SecretId` that the request names; `None` if it names none.
+    pub secret_id: Option<String>,
     /// `X-TC-Action`; empty if absent.
     pub action: String,
     /// `X-TC-Version`; empty if absent.
@@ -50,12 +58,28 @@ pub struct ReceivedRequest {
     /// The error code of the response. `None` if the request succeeded, or if a fault without a code
     /// applied.
     pub code: Option<String>,
+    /// What the client got: `success`, the error code, or the effect of a fault in words.
+    pub result: String,
+    /// The name of the fault that applied, if any.
+    pub fault_id: Option<String>,
+    /// The `RequestId` of the response; `None` if it has none.
+    pub request_id: Option<String>,
+    /// Why the signature was rejected; `None` if it was not.
+    pub signature_rejection: Option<SignatureRejection>,
 }
 
 impl ReceivedRequest {
-    pub(super) fn new(head: &Parts, parameters: Option<&Parameters>, code: Option<String>) -> Self {
+    pub(super) fn new(
+        head: &Parts,
+        parameters: Option<&Parameters>,
+        reply: &Reply,
+        received_at: i64,
+    ) -> Self {
         let text = |name| header(head, name).map(truncated);
         Self {
+            number: 0,
+            received_at,
+            secret_id: verification::claimed_secret_id(head).map(truncated),
             action: text("x-tc-action").unwrap_or_default(),
             version: text("x-tc-version").unwrap_or_default(),
             region: text("x-tc-region"),
@@ -70,7 +94,11 @@ impl ReceivedRequest {
             host: text("host").unwrap_or_default(),
             content_type: text("content-type"),
             parameters: parameters.map_or(Value::Null, Parameters::to_json),
-            code,
+            code: reply.code.clone(),
+            result: reply.result.clone().into_owned(),
+            fault_id: reply.fault_id.clone(),
+            request_id: reply.request_id.map(|id| id.to_string()),
+            signature_rejection: None,
         }
     }
 }
@@ -78,9 +106,14 @@ impl ReceivedRequest {
 /// Number of requests kept, the most recent ones, so that an emulator can run for months.
 const CAPACITY: usize = 1_000;
 
+/// Memory that the allocations of an entry take beside their content, in bytes.
+const ALLOCATIONS_OVERHEAD: usize = 18 * 16;
+
 /// The log of received requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RequestLog {
+    /// The memory of the logs of all worlds.
+    budget: MemoryBudget,
     received: watch::Sender<Received>,
     disconnects: watch::Sender<usize>,
 }
@@ -98,6 +131,7 @@ struct Received {
 struct Entry {
     request: ReceivedRequest,
     parameters: Box<str>,
+    reservation: Option<Reservation>,
 }
 
 impl Entry {
@@ -106,7 +140,60 @@ impl Entry {
         Self {
             request,
             parameters,
+            reservation: None,
         }
+    }
+
+    /// Returns the memory of the entry, in bytes.
+    fn memory(&self) -> usize {
+        let ReceivedRequest {
+            number: _,
+            received_at: _,
+            secret_id,
+            action,
+            version,
+            region,
+            language,
+            request_client,
+            role,
+            has_token: _,
+            signed_service,
+            timestamp: _,
+            path,
+            method,
+            host,
+            content_type,
+            parameters: _,
+            code,
+            result,
+            fault_id,
+            request_id,
+            signature_rejection,
+        } = &self.request;
+        let texts = [action, version, path, method, host, result];
+        let optional = [
+            secret_id,
+            region,
+            language,
+            request_client,
+            role,
+            signed_service,
+            content_type,
+            code,
+            fault_id,
+            request_id,
+        ];
+        let mut lengths = self.parameters.len();
+        lengths += texts.map(String::len).iter().sum::<usize>();
+        lengths += optional
+            .into_iter()
+            .flatten()
+            .map(String::len)
+            .sum::<usize>();
+        lengths += signature_rejection
+            .as_ref()
+            .map_or(0, SignatureRejection::len);
+        size_of::<Self>() + lengths + ALLOCATIONS_OVERHEAD
     }
 
     fn received(&self) -> ReceivedRequest {
@@ -118,20 +205,49 @@ impl Entry {
 }
 
 impl RequestLog {
-    /// Appends a request.
+    /// Creates an empty log, whose requests take memory of `budget`.
+    pub(super) fn new(budget: MemoryBudget) -> Self {
+        Self {
+            budget,
+            received: watch::Sender::default(),
+            disconnects: watch::Sender::default(),
+        }
+    }
+
+    /// Appends a request, and gives it its number. While the budget is exhausted, the oldest requests of
+    /// the log make room for it; without any, it is only counted.
     pub(super) fn add(&self, request: ReceivedRequest) {
+        let mut entry = Entry::new(request);
+        let memory = entry.memory();
         self.received.send_modify(|received| {
             received.count += 1;
-            let code = request.code.as_deref().unwrap_or_default();
+            entry.request.number = received.count as u64;
+            let code = entry.request.code.as_deref().unwrap_or_default();
             match received.counts_by_code.get_mut(code) {
                 Some(count) => *count += 1,
                 None => drop(received.counts_by_code.insert(code.to_owned(), 1)),
             }
-            received.last.push_back(Entry::new(request));
+            while entry.reservation.is_none() {
+                entry.reservation = self.budget.reserve(memory).ok();
+                if entry.reservation.is_none() && received.last.pop_front().is_none() {
+                    return;
+                }
+            }
+            received.last.push_back(entry);
             if received.last.len() > CAPACITY {
                 received.last.pop_front();
             }
         });
+    }
+
+    /// Returns the number of received requests, and the first `limit` logged requests with a number above
+    /// `after`.
+    pub(super) fn page(&self, after: u64, limit: usize) -> (usize, Vec<ReceivedRequest>) {
+        let received = self.received.borrow();
+        let entries = received.last.iter();
+        let entries = entries.filter(|entry| entry.request.number > after);
+        let page = entries.take(limit).map(Entry::received).collect();
+        (received.count, page)
     }
 
     /// Forgets all requests and counts.
@@ -205,9 +321,36 @@ impl Drop for DisconnectGuard<'_> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn logs_without_memory_forget_their_oldest_requests_but_count_all() {
+        let budget = MemoryBudget::new(3 * request().memory());
+        let [first, second] = [(), ()].map(|()| RequestLog::new(budget.clone()));
+        for _ in 0..5 {
+            first.add(request().received());
+        }
+        second.add(request().received());
+        let numbers = |log: &RequestLog| {
+            let (count, page) = log.page(0, 10);
+            let numbers = page.iter().map(|request| request.number);
+            (count, numbers.collect::<Vec<_>>())
+        };
+        assert_eq!(numbers(&first), (5, vec![3, 4, 5]));
+        assert_eq!(numbers(&second), (1, vec![]));
+        assert_eq!(first.page(3, 1).1[0].number, 4);
+        first.clear();
+        second.add(request().received());
+        assert_eq!(numbers(&second), (2, vec![2]));
+    }
+
+    fn request() -> Entry {
+        let head = http::Request::get("/").body(()).unwrap().into_parts().0;
+        let reply = Reply::page(None);
+        Entry::new(ReceivedRequest::new(&head, None, &reply, 0))
+    }
+
     #[tokio::test]
     async fn only_an_armed_guard_counts_a_disconnect() {
-        let log = RequestLog::default();
+        let log = RequestLog::new(MemoryBudget::new(0));
         log.disconnect_guard().disarm();
         drop(log.disconnect_guard());
         log.wait_for_disconnects(1).await;

@@ -1,12 +1,11 @@
 //! Security Token Service (STS): `AssumeRole` and `AssumeRoleWithWebIdentity`, as documented and as used by
 //! the vendor's SDKs.
 
-use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{
-    envelope::{self, ApiError},
+    envelope::{self, ApiError, Envelope},
     issued_credentials::{IssuedCredentials, TemporaryCredential},
     parameters::Parameters,
 };
@@ -16,7 +15,7 @@ pub(super) fn assume_role(
     parameters: &Parameters,
     issued: &mut IssuedCredentials,
     now: i64,
-) -> Result<Bytes, ApiError> {
+) -> Result<Envelope, ApiError> {
     parameters.allow_only(&["RoleArn", "RoleSessionName", "DurationSeconds"])?;
     assume(parameters, issued, now)
 }
@@ -27,7 +26,7 @@ pub(super) fn assume_role_with_web_identity(
     token: &SecretString,
     issued: &mut IssuedCredentials,
     now: i64,
-) -> Result<Bytes, ApiError> {
+) -> Result<Envelope, ApiError> {
     parameters.allow_only(&[
         "ProviderId",
         "WebIdentityToken",
@@ -49,7 +48,7 @@ fn assume(
     parameters: &Parameters,
     issued: &mut IssuedCredentials,
     now: i64,
-) -> Result<Bytes, ApiError> {
+) -> Result<Envelope, ApiError> {
     let role = required(parameters, "RoleArn")?;
     required(parameters, "RoleSessionName")?;
     if !role.starts_with("qcs::cam::") || role.len() > MAX_ROLE {
@@ -70,7 +69,7 @@ fn assume(
     Ok(response(&issued.issue(role, seconds, now)))
 }
 
-fn response(temporary: &TemporaryCredential) -> Bytes {
+fn response(temporary: &TemporaryCredential) -> Envelope {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Response<'a> {

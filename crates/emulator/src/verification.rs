@@ -7,7 +7,9 @@ use std::net::Ipv4Addr;
 
 use authorization::Authorization;
 use canonical_request::{Spelling, canonical_request, payload_hash, without_port};
-use digest::{hex, sha256_hex};
+use digest::hex;
+pub use explanation::SignatureRejection;
+use explanation::string_to_sign;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{header::HOST, request::Parts};
 use secrecy::ExposeSecret;
@@ -23,6 +25,7 @@ use super::{
 mod authorization;
 mod canonical_request;
 mod digest;
+mod explanation;
 
 /// Returns the `SecretId` that a request names, without verifying the signature.
 pub(super) fn claimed_secret_id(head: &Parts) -> Option<&str> {
@@ -55,14 +58,17 @@ pub(super) fn verify(
     account: &Account,
     service: &str,
     now: i64,
-) -> Result<(), ApiError> {
+) -> Result<(), Rejection> {
     let authorization = required(head, "authorization", "Authorization")?;
     let authorization = Authorization::parse(authorization)?;
     if authorization.secret_id != account.secret_id {
-        return Err(ApiError::new(
-            "AuthFailure.SecretIdNotFound",
-            "The SecretId is not found, please ensure that your SecretId is correct.",
-        ));
+        return Err(Rejection {
+            error: ApiError::new(
+                "AuthFailure.SecretIdNotFound",
+                "The SecretId is not found, please ensure that your SecretId is correct.",
+            ),
+            reason: format!("no account has the SecretId `{}`", authorization.secret_id),
+        });
     }
     let timestamp = required(head, "x-tc-timestamp", "Timestamp")?;
     let service = is_domain(header(head, HOST.as_str()).unwrap_or_default()).then_some(service);
@@ -74,9 +80,31 @@ pub(super) fn verify(
         )
     });
     if !is_valid {
-        return Err(signature_failure());
+        let mut names = authorization.signed_headers.split(';');
+        return Err(signature_failure(match names.find(|name| header(head, name).is_none()) {
+            Some(name) => format!("the signed header `{name}` is absent"),
+            None => "the signature is not that of the canonical request under the SecretKey of this \
+                     SecretId: compare the canonical request with that of the client, then the key"
+                .to_owned(),
+        }));
     }
-    check_token(head, account)
+    Ok(check_token(head, account)?)
+}
+
+/// Why a request was rejected.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rejection {
+    /// What the client is told.
+    pub(super) error: ApiError,
+    /// What is wrong, for the developer of the client.
+    pub(super) reason: String,
+}
+
+impl From<ApiError> for Rejection {
+    fn from(error: ApiError) -> Self {
+        let reason = error.message.to_string();
+        Self { error, reason }
+    }
 }
 
 fn check_timestamp(timestamp: &str, now: i64) -> Result<i64, ApiError> {
@@ -111,7 +139,7 @@ fn check_scope(
     authorization: &Authorization<'_>,
     service: Option<&str>,
     timestamp: i64,
-) -> Result<(), ApiError> {
+) -> Result<(), Rejection> {
     let date = OffsetDateTime::from_unix_timestamp(timestamp)
         .ok()
         .and_then(|moment| {
@@ -119,11 +147,19 @@ fn check_scope(
                 .format(format_description!("[year]-[month]-[day]"))
                 .ok()
         });
-    let is_named = service.is_none_or(|service| authorization.service == service);
-    if date.as_deref() == Some(authorization.date) && is_named {
-        Ok(())
-    } else {
-        Err(signature_failure())
+    if date.as_deref() != Some(authorization.date) {
+        return Err(signature_failure(format!(
+            "the date of the credential scope, `{}`, is not the UTC date of X-TC-Timestamp, `{}`",
+            authorization.date,
+            date.unwrap_or_default()
+        )));
+    }
+    match service.filter(|service| authorization.service != *service) {
+        Some(service) => Err(signature_failure(format!(
+            "the service of the credential scope is `{}`, not `{service}`",
+            authorization.service
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -152,9 +188,7 @@ fn sign(
     account: &Account,
 ) -> String {
     let Authorization { date, service, .. } = authorization;
-    let hash = sha256_hex(canonical_request.as_bytes());
-    let string_to_sign =
-        format!("TC3-HMAC-SHA256\n{timestamp}\n{date}/{service}/tc3_request\n{hash}");
+    let string_to_sign = string_to_sign(canonical_request, timestamp, authorization);
     let key = format!("TC3{}", account.secret_key.expose_secret());
     let key = [date, service, "tc3_request", &string_to_sign]
         .iter()
@@ -162,11 +196,14 @@ fn sign(
     hex(&key)
 }
 
-fn signature_failure() -> ApiError {
-    ApiError::new(
-        "AuthFailure.SignatureFailure",
-        "The provided credentials could not be validated. Please check your signature is correct.",
-    )
+fn signature_failure(reason: String) -> Rejection {
+    Rejection {
+        error: ApiError::new(
+            "AuthFailure.SignatureFailure",
+            "The provided credentials could not be validated. Please check your signature is correct.",
+        ),
+        reason,
+    }
 }
 
 fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {

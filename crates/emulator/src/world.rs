@@ -24,18 +24,20 @@ use super::{
     call_log::CallLine,
     clock::Clock,
     dataset::Dataset,
-    envelope::ApiError,
-    faults::{Cut, Script},
+    envelope::{ApiError, Envelope},
+    faults::{Cut, Script, Target},
     fixtures::Fixtures,
     headers::{header, required},
     instance_metadata,
     issued_credentials::IssuedCredentials,
+    memory_budget::MemoryBudget,
     parameters::Parameters,
     rate_limit::RateLimit,
     reply::{Body, Closed, End, Reply},
     request_body::{self, BodyError},
     request_log::{ReceivedRequest, RequestLog},
-    sts, verification,
+    sts,
+    verification::{self, Rejection, SignatureRejection},
 };
 
 /// The account, data, clock, faults and request log that the requests of one account share.
@@ -74,10 +76,10 @@ impl State {
 }
 
 impl World {
-    /// Creates a world in the state that `fixtures` define.
-    pub(super) fn new(fixtures: &Fixtures) -> Self {
+    /// Creates a world in the state that `fixtures` define. Its request log takes memory of `log_budget`.
+    pub(super) fn new(fixtures: &Fixtures, log_budget: MemoryBudget) -> Self {
         Self {
-            request_log: RequestLog::default(),
+            request_log: RequestLog::new(log_budget),
             clock: Clock::new(fixtures.clock_offset),
             issued: watch::Sender::default(),
             state: Mutex::new(State {
@@ -161,10 +163,20 @@ impl World {
             self.run(action.clone()?, parameters?)
         };
         let known = action.as_ref().ok().copied();
-        let reply = match body.and_then(|body| self.admit(head, &body, known)) {
+        let mut signature_rejection = None;
+        let reply = match body.and_then(|body| {
+            self.admit(head, &body, known).map_err(|denied| {
+                signature_rejection = denied.signature;
+                denied.error
+            })
+        }) {
             Ok(()) => {
-                let id = parameters.as_ref().ok().and_then(actions::requested_id);
-                let fault = self.state().script.take(known, id);
+                let target = Target {
+                    action: known,
+                    id: parameters.as_ref().ok().and_then(actions::requested_id),
+                    secret_id: verification::claimed_secret_id(head),
+                };
+                let fault = self.state().script.take(&target);
                 fault.map_or_else(
                     || Reply::normal(result()),
                     |fault| Reply::faulty(fault, result),
@@ -178,17 +190,20 @@ impl World {
             "emulator received a request",
         );
         let logged = parameters.as_ref().ok().filter(|_| is_small);
-        let request = ReceivedRequest::new(head, logged, reply.code.clone());
-        let role = self.role_of_signer(head);
-        self.request_log.add(ReceivedRequest { role, ..request });
+        let request = ReceivedRequest::new(head, logged, &reply, self.clock.now_milliseconds());
+        self.request_log.add(ReceivedRequest {
+            role: self.role_of_signer(head),
+            signature_rejection,
+            ..request
+        });
         reply
     }
 
     fn receive_metadata(&self, head: &Parts) -> Reply {
-        let fault = self
-            .state()
-            .script
-            .take(Some(Action::SecurityCredentials), None);
+        let fault = self.state().script.take(&Target {
+            action: Some(Action::SecurityCredentials),
+            ..Target::default()
+        });
         let page = || {
             let mut state = self.state();
             let role = state.instance_role.clone();
@@ -202,13 +217,14 @@ impl World {
             Some(fault) => Reply::faulty(fault, || Ok(page().unwrap_or_default().into())),
             None => Reply::page(page()),
         };
+        let now = self.clock.now_milliseconds();
         self.request_log
-            .add(ReceivedRequest::new(head, None, reply.code.clone()));
+            .add(ReceivedRequest::new(head, None, &reply, now));
         reply
     }
 
     /// Runs the action of an admitted request.
-    fn run(&self, action: Action, parameters: &Parameters) -> Result<Bytes, ApiError> {
+    fn run(&self, action: Action, parameters: &Parameters) -> Result<Envelope, ApiError> {
         let now = self.clock.now();
         let mut state = self.state();
         let State {
@@ -242,7 +258,7 @@ impl World {
     }
 
     /// Verifies the signature of a request, then counts the request against the rate limit.
-    fn admit(&self, head: &Parts, body: &[u8], action: Option<Action>) -> Result<(), ApiError> {
+    fn admit(&self, head: &Parts, body: &[u8], action: Option<Action>) -> Result<(), Denied> {
         let is_unsigned = header(head, "authorization") == Some("SKIP");
         if is_unsigned && action == Some(Action::AssumeRoleWithWebIdentity) {
             return Ok(());
@@ -255,17 +271,27 @@ impl World {
             Some(temporary) => temporary.account.clone(),
             None => self.state().account_of(secret_id),
         };
-        verification::verify(head, body, &account, service, now)?;
+        let denied = |Rejection { error, reason }| Denied {
+            error,
+            signature: Some(SignatureRejection::new(head, body, reason)),
+        };
+        verification::verify(head, body, &account, service, now).map_err(denied)?;
         if temporary.is_some_and(|temporary| now >= temporary.expires) {
-            return Err(verification::token_failure());
+            return Err(denied(Rejection {
+                error: verification::token_failure(),
+                reason: "the temporary credential has expired".to_owned(),
+            }));
         }
         if service != "iai" || self.state().rate_limit.admit(now) {
             Ok(())
         } else {
-            Err(ApiError::new(
-                "RequestLimitExceeded",
-                "The request rate exceeds the limit of the account.",
-            ))
+            Err(Denied {
+                error: ApiError::new(
+                    "RequestLimitExceeded",
+                    "The request rate exceeds the limit of the account.",
+                ),
+                signature: None,
+            })
         }
     }
 
@@ -290,6 +316,13 @@ impl World {
             }
         }
     }
+}
+
+/// Why a request was not admitted.
+struct Denied {
+    error: ApiError,
+    /// What is wrong with the signature, if it is the reason.
+    signature: Option<SignatureRejection>,
 }
 
 fn requested_action(head: &Parts) -> Result<Action, ApiError> {

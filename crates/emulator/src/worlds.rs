@@ -28,7 +28,7 @@ impl Worlds {
     /// Creates the main world, in the state that `fixtures` define.
     pub(super) fn new(fixtures: Fixtures) -> Self {
         Self {
-            main: World::new(&fixtures),
+            main: World::new(&fixtures, MemoryBudget::new(MAX_LOGGED)),
             fixtures: RwLock::new(fixtures),
             budget: MemoryBudget::new(MAX_STORED),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
@@ -75,3 +75,6 @@ const MAX_LARGE_BODIES: usize = 4;
 
 /// Maximum memory of the groups, persons and faults that clients of the control API have put, in bytes.
 const MAX_STORED: usize = 512 << 20;
+
+/// Maximum memory of the request logs of all worlds, in bytes.
+const MAX_LOGGED: usize = 256 << 20;

@@ -141,7 +141,7 @@ fn run(action: Action, parameters: &Value) -> Result<String, ApiError> {
     } else {
         get_person_group_info(&parameters, dataset)?
     };
-    Ok(String::from_utf8(response.to_vec()).unwrap())
+    Ok(String::from_utf8(response.body.to_vec()).unwrap())
 }
 
 fn assert_starts_with(response: Result<String, ApiError>, expected: &str) {

@@ -1,6 +1,6 @@
 //! Call: what an operation of the control API is given.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{query::Query, reply::Rejection};
 use crate::{identifier, world::World, worlds::Worlds};
@@ -38,4 +38,27 @@ impl Call<'_> {
         let body = self.body.as_ref();
         body.ok_or_else(|| Rejection::invalid_json("the request has no body; send a JSON object"))
     }
+
+    /// Returns the value of the only key that the body may have.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the body lacks the key or has others.
+    pub(super) fn only_key(&self, key: &str) -> Result<&Value, Rejection> {
+        let body = object(self.body()?)?;
+        let value = body.get(key).filter(|_| body.len() == 1);
+        value.ok_or_else(|| {
+            Rejection::invalid_value(format!("the body must have the key `{key}`, and no other"))
+        })
+    }
+}
+
+/// Returns a JSON value as an object.
+///
+/// # Errors
+///
+/// Fails if it is another.
+pub(super) fn object(value: &Value) -> Result<&Map<String, Value>, Rejection> {
+    let object = value.as_object();
+    object.ok_or_else(|| Rejection::invalid_value("the body must be a JSON object"))
 }

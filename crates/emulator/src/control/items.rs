@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    call::Call,
+    call::{Call, object},
     reply::{Rejection, Reply},
 };
 use crate::{
@@ -105,11 +105,6 @@ fn store<K: Kind>(
     let stored = K::document(&item);
     let is_new = K::collection(dataset).put(id, item, call.worlds.budget())?;
     Ok(Reply::stored(&stored, is_new))
-}
-
-fn object(document: &Value) -> Result<&Map<String, Value>, Rejection> {
-    let object = document.as_object();
-    object.ok_or_else(|| Rejection::invalid_value("the body must be a JSON object"))
 }
 
 fn absent<K: Kind>(id: &str) -> Rejection {

@@ -146,6 +146,17 @@ impl Rejection {
         )
     }
 
+    /// What the request adds exists.
+    pub(super) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// What the request adds would exceed a limit.
+    pub(super) fn insufficient_storage(message: impl Into<String>) -> Self {
+        let status = StatusCode::INSUFFICIENT_STORAGE;
+        Self::new(status, "insufficient_storage", message)
+    }
+
     /// The body is JSON, but not what the operation takes.
     pub(super) fn invalid_value(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", message)
@@ -172,8 +183,6 @@ impl Rejection {
 
 impl From<Exhausted> for Rejection {
     fn from(error: Exhausted) -> Self {
-        let status = StatusCode::INSUFFICIENT_STORAGE;
-        let message = format!("{error}; reset or delete a world");
-        Self::new(status, "insufficient_storage", message)
+        Self::insufficient_storage(format!("{error}; reset or delete a world"))
     }
 }

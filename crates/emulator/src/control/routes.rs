@@ -6,12 +6,13 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     call::Call,
+    clock, faults,
     groups::Groups,
     items,
     persons::Persons,
-    program,
+    program, rate_limit,
     reply::{Rejection, Reply},
-    reset,
+    requests, reset,
 };
 
 /// An operation: a method of a path.
@@ -23,7 +24,16 @@ pub(super) struct Operation {
     pub(super) handle: Handle,
 }
 
-type Handle = fn(&Call<'_>) -> Result<Reply, Rejection>;
+/// Handles a call.
+#[derive(Clone, Copy)]
+pub(super) enum Handle {
+    /// Returns the reply at once.
+    AtOnce(AtOnce),
+    /// Waits for requests.
+    Wait,
+}
+
+type AtOnce = fn(&Call<'_>) -> Result<Reply, Rejection>;
 
 /// A path and its operations.
 pub(super) struct Route {
@@ -64,11 +74,42 @@ pub(super) static WORLD: &[Route] = &[
             delete(items::delete::<Persons>),
         ],
     ),
+    Route::new(
+        "faults",
+        &[get(faults::list), post(faults::add), delete(faults::clear)],
+    ),
+    Route::new(
+        "faults/{fault_id}",
+        &[get(faults::get), put(faults::put), delete(faults::delete)],
+    ),
+    Route::new(
+        "rate-limit",
+        &[
+            get(rate_limit::get),
+            put(rate_limit::put),
+            delete(rate_limit::delete),
+        ],
+    ),
+    Route::new(
+        "clock",
+        &[get(clock::get), put(clock::put), delete(clock::delete)],
+    ),
+    Route::new(
+        "requests",
+        &[get(requests::list).with(PAGE), delete(requests::clear)],
+    ),
+    Route::new("requests/wait", &[WAIT]),
     Route::new("reset", &[post(reset::reset)]),
 ];
 
 /// Query parameters of a list.
 const PAGE: &[&str] = &["after", "limit"];
+
+const WAIT: Operation = Operation {
+    method: "GET",
+    query: &["count", "timeout_seconds", "after", "limit"],
+    handle: Handle::Wait,
+};
 
 /// A request's operation, and the id in its path.
 pub(super) struct Found<'a> {
@@ -150,11 +191,11 @@ impl Route {
 }
 
 impl Operation {
-    const fn new(method: &'static str, handle: Handle) -> Self {
+    const fn new(method: &'static str, handle: AtOnce) -> Self {
         Self {
             method,
             query: &[],
-            handle,
+            handle: Handle::AtOnce(handle),
         }
     }
 
@@ -164,22 +205,22 @@ impl Operation {
     }
 }
 
-const fn get(handle: Handle) -> Operation {
+const fn get(handle: AtOnce) -> Operation {
     Operation::new("GET", handle)
 }
 
-const fn put(handle: Handle) -> Operation {
+const fn put(handle: AtOnce) -> Operation {
     Operation::new("PUT", handle)
 }
 
-const fn patch(handle: Handle) -> Operation {
+const fn patch(handle: AtOnce) -> Operation {
     Operation::new("PATCH", handle)
 }
 
-const fn post(handle: Handle) -> Operation {
+const fn post(handle: AtOnce) -> Operation {
     Operation::new("POST", handle)
 }
 
-const fn delete(handle: Handle) -> Operation {
+const fn delete(handle: AtOnce) -> Operation {
     Operation::new("DELETE", handle)
 }

@@ -109,7 +109,7 @@ fn a_service_is_judged_only_under_a_domain_name() {
     ] {
         let vector = vector("basic-getgroupinfo").signed_for(host, "cvm");
         let expected = match is_judged {
-            true => Err(signature_failure()),
+            true => Err(signature_failure(String::new()).error),
             false => Ok(()),
         };
         assert_eq!(vector.verify(), expected, "{host}");
@@ -271,7 +271,7 @@ impl Vector {
         if let Some(token) = &self.token {
             account = account.with_token(token.as_str());
         }
-        verify(&self.head(), &self.body(), &account, "iai", now)
+        verify(&self.head(), &self.body(), &account, "iai", now).map_err(|it| it.error)
     }
 
     fn head(&self) -> Parts {

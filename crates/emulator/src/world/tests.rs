@@ -151,7 +151,7 @@ fn world() -> World {
         account,
         ..Fixtures::default()
     };
-    let world = World::new(&fixtures);
+    let world = World::new(&fixtures, MemoryBudget::new(1 << 20));
     world.clock.set_offset(TIMESTAMP - world.clock.now());
     world
 }
