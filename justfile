@@ -45,9 +45,9 @@ load *SCENARIOS="all":
 fuzz SECONDS="8" *TARGETS:
     .ci/fuzz.sh {{ SECONDS }} {{ TARGETS }}
 
-# Test with clients in Python, Go and Node.js, with the vendor's SDK and behind Envoy
+# Test with clients in Python, Go and Node.js, with the vendor's SDKs and behind Envoy
 clients:
-    .ci/run vendor-sdk python hostile envoy go node
+    .ci/run vendor-sdk sdks python hostile envoy go node
 
 # Check HTTP/2, gRPC health, metrics and the Kubernetes manifest with their own tools
 conformance:

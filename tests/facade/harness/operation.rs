@@ -1,7 +1,7 @@
 //! Operations of the service, from the descriptors of its protocol: a test that covers each of them needs no
 //! change when one is added.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::LazyLock};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -17,8 +17,7 @@ pub(crate) struct Operation(MethodDescriptor);
 
 /// Returns all operations.
 pub(crate) fn operations() -> Vec<Operation> {
-    let pool = DescriptorPool::decode(DESCRIPTOR_SET).unwrap();
-    let service = pool.get_service_by_name("iaifacade.v1.FaceRecognitionService");
+    let service = PROTOCOL.get_service_by_name("iaifacade.v1.FaceRecognitionService");
     service.unwrap().methods().map(Operation).collect()
 }
 
@@ -86,3 +85,7 @@ impl Operation {
         message.encode_to_vec()
     }
 }
+
+/// Decoded once, because that takes long enough to delay the calls of other tasks.
+static PROTOCOL: LazyLock<DescriptorPool> =
+    LazyLock::new(|| DescriptorPool::decode(DESCRIPTOR_SET).unwrap());

@@ -1,0 +1,5 @@
+module example.com/iai-emulator/typed
+
+go 1.26.0
+
+require github.com/tencentcloud/tencentcloud-sdk-go v1.0.162
