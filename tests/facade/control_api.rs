@@ -6,3 +6,4 @@ mod dataset;
 mod faults;
 mod requests;
 mod settings;
+mod worlds;

@@ -1,6 +1,7 @@
 //! Control API: lets tests seed, reset, break and inspect a running emulator over HTTP, on an address of
 //! its own. `routes` lists its operations. A request is authenticated, routed, read, and handled by the
-//! file of its resource.
+//! file of its resource. Every operation on a world exists twice: for the main world, and below
+//! `/v1/worlds/{secret_id}` for an isolated one.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -19,6 +20,7 @@ mod call;
 mod clock;
 mod faults;
 mod groups;
+mod isolated_worlds;
 mod items;
 mod persons;
 mod program;
@@ -86,11 +88,18 @@ impl Control {
             token.check(&head)?;
         }
         let route = routes::find(head.method.as_str(), &segments)?;
+        let world = match route.world {
+            None => Arc::clone(self.worlds.main()),
+            Some(secret_id) => {
+                let world = self.worlds.isolated(secret_id);
+                world.ok_or_else(|| isolated_worlds::absent(secret_id))?
+            }
+        };
         let query = Query::parse(head.uri.query(), route.operation.query)?;
         let body = body::read(&head, body, &self.large_bodies).await?;
         let call = Call {
             worlds: &self.worlds,
-            world: self.worlds.main(),
+            world: &world,
             id: route.id,
             query,
             body,

@@ -8,8 +8,15 @@ use uuid::Uuid;
 
 use super::account::Account;
 
-/// Number of credentials kept, the most recent ones.
+/// Number of credentials kept in the main world, the most recent ones.
 const CAPACITY: usize = 1_000;
+
+/// Number of credentials kept in an isolated world, of which there can be thousands.
+const ISOLATED_CAPACITY: usize = 10;
+
+/// The beginning of the `SecretId` of each temporary credential. A UUID without hyphens follows, and in an
+/// isolated world a hyphen and the `SecretId` of the world.
+const PREFIX: &str = "AKIDtemporary";
 
 /// A temporary credential of a role.
 #[derive(Clone, Debug)]
@@ -37,12 +44,22 @@ impl TemporaryCredential {
 #[derive(Debug, Default)]
 pub(super) struct IssuedCredentials {
     last: VecDeque<TemporaryCredential>,
+    /// The `SecretId` of the isolated world that issues them; `None` for the main world.
+    world: Option<String>,
     /// Lifetime of new credentials; overrides the requested duration.
     lifetime: Option<Duration>,
     count: usize,
 }
 
 impl IssuedCredentials {
+    /// Creates the credentials of an isolated world.
+    pub(super) fn of_world(secret_id: &str) -> Self {
+        Self {
+            world: Some(secret_id.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// Sets the lifetime of the credentials issued from now on, in whole seconds. It overrides the requested
     /// duration.
     pub(super) fn set_lifetime(&mut self, lifetime: Duration) {
@@ -53,7 +70,11 @@ impl IssuedCredentials {
     pub(super) fn issue(&mut self, role: &str, seconds: u64, now: i64) -> TemporaryCredential {
         let seconds = self.lifetime.map_or(seconds, |lifetime| lifetime.as_secs());
         let [id, key, token] = std::array::from_fn(|_| Uuid::new_v4().simple().to_string());
-        let account = Account::new(format!("AKIDtemporary{id}"), format!("temporary-key-{key}"));
+        let secret_id = match &self.world {
+            Some(world) => format!("{PREFIX}{id}-{world}"),
+            None => format!("{PREFIX}{id}"),
+        };
+        let account = Account::new(secret_id, format!("temporary-key-{key}"));
         let credential = TemporaryCredential {
             account: account.with_token(format!("temporary-token-{token}")),
             role: role.to_owned(),
@@ -62,7 +83,11 @@ impl IssuedCredentials {
         };
         self.count += 1;
         self.last.push_back(credential.clone());
-        if self.last.len() > CAPACITY {
+        let capacity = match self.world {
+            Some(_) => ISOLATED_CAPACITY,
+            None => CAPACITY,
+        };
+        if self.last.len() > capacity {
             self.last.pop_front();
         }
         credential
@@ -91,5 +116,49 @@ impl IssuedCredentials {
             .iter()
             .map(|credential| credential.account.clone())
             .collect()
+    }
+}
+
+/// Returns the `SecretId` of the world that has the account of a `SecretId`, or that issued it as a temporary
+/// credential.
+pub(super) fn world_of(secret_id: &str) -> &str {
+    let issuer = secret_id.strip_prefix(PREFIX).and_then(|rest| {
+        let (_, world) = rest.split_at_checked(uuid::fmt::Simple::LENGTH)?;
+        world.strip_prefix('-')
+    });
+    issuer.unwrap_or(secret_id)
+}
+
+/// Returns whether a `SecretId` has the form of a temporary credential.
+pub(super) fn is_temporary(secret_id: &str) -> bool {
+    secret_id.starts_with(PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_credential_names_the_world_that_issued_it() {
+        for (mut issued, world) in [
+            (IssuedCredentials::of_world("AKIDworld-1"), "AKIDworld-1"),
+            (IssuedCredentials::of_world("x"), "x"),
+        ] {
+            let secret_id = issued.issue("role", 60, 0).account.secret_id;
+            assert!(is_temporary(&secret_id));
+            assert_eq!(world_of(&secret_id), world);
+        }
+        let secret_id = IssuedCredentials::default()
+            .issue("role", 60, 0)
+            .account
+            .secret_id;
+        for own in [
+            secret_id.as_str(),
+            "AKIDEMULATOR",
+            "AKIDtemporary",
+            "AKIDtemporary-x",
+        ] {
+            assert_eq!(world_of(own), own);
+        }
     }
 }

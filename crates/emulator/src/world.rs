@@ -95,6 +95,20 @@ impl World {
         }
     }
 
+    /// Creates an isolated world: one with an account of its own, and otherwise as [`Self::new`] does.
+    pub(super) fn isolated(
+        account: Account,
+        fixtures: &Fixtures,
+        log_budget: MemoryBudget,
+    ) -> Self {
+        let world = Self::new(fixtures, log_budget);
+        let mut state = world.state();
+        state.issued = IssuedCredentials::of_world(account.secret_id());
+        state.account = account;
+        drop(state);
+        world
+    }
+
     /// Returns to the state that `fixtures` define: that of [`Self::reset`], and their account.
     pub(super) fn reload(&self, fixtures: &Fixtures) {
         let mut state = self.state();
@@ -113,6 +127,11 @@ impl World {
         state.script = fixtures.faults.iter().cloned().collect();
         self.clock.set_offset(fixtures.clock_offset);
         self.request_log.clear();
+    }
+
+    /// Returns whether the world accepts requests of this `SecretId`, apart from temporary credentials.
+    pub(super) fn has_account(&self, secret_id: &str) -> bool {
+        self.state().account_of(secret_id).secret_id() == secret_id
     }
 
     /// Locks the mutable state.

@@ -8,7 +8,7 @@ use http::{
     header::{CONTENT_TYPE, HOST},
 };
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use iai_emulator::{Account, Emulator, Fixtures};
 use iai_facade::clock::Clock;
@@ -90,13 +90,18 @@ impl ControlledEmulator {
         let signature = key.sign(&StringToSign::new(timestamp, scope, &request));
         let authorization = authorization(account.secret_id(), scope, &request, &signature);
         let timestamp = timestamp.to_string();
-        let headers = [
+        let version = match action {
+            "AssumeRole" => "2018-08-13",
+            _ => "2020-03-03",
+        };
+        let mut headers = vec![
             ("content-type", "application/json"),
             ("x-tc-action", action),
-            ("x-tc-version", "2020-03-03"),
+            ("x-tc-version", version),
             ("x-tc-timestamp", &timestamp),
             ("authorization", &authorization),
         ];
+        headers.extend(account.token().map(|token| ("x-tc-token", token)));
         let response = exchange(address, "POST", "/", &headers, body).await;
         let document: Value = serde_json::from_slice(response.as_ref()?.body()).ok()?;
         document.get("Response").cloned()
@@ -134,11 +139,16 @@ pub(crate) async fn exchange(
         request = request.header(*name, *value);
     }
     let request = request.body(Full::new(body.into())).unwrap();
-    let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let mut sender = connect(address).await;
     let (head, body) = sender.send_request(request).await.ok()?.into_parts();
     let body = body.collect().await.ok()?.to_bytes();
-    connection.abort();
     Some(Response::from_parts(head, body.to_vec()))
+}
+
+/// Opens an HTTP/1.1 connection, which closes when the sender is dropped.
+pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
 }

@@ -8,7 +8,7 @@ use super::{
     call::Call,
     clock, faults,
     groups::Groups,
-    items,
+    isolated_worlds, items,
     persons::Persons,
     program, rate_limit,
     reply::{Rejection, Reply},
@@ -37,7 +37,7 @@ type AtOnce = fn(&Call<'_>) -> Result<Reply, Rejection>;
 
 /// A path and its operations.
 pub(super) struct Route {
-    /// The segments after `/v1/`. A segment in braces stands for any text.
+    /// The segments after `/v1/`, or after `/v1/worlds/{secret_id}/`. A segment in braces stands for any text.
     pub(super) path: &'static str,
     pub(super) operations: &'static [Operation],
 }
@@ -49,7 +49,22 @@ pub(super) static PROGRAM: &[Route] = &[
     Route::new("version", &[get(program::version)]),
 ];
 
-/// Routes of a world: the main one below `/v1/`.
+/// Routes of the isolated worlds.
+pub(super) static WORLDS: &[Route] = &[
+    Route::new(
+        "worlds",
+        &[
+            get(isolated_worlds::list).with(PAGE),
+            post(isolated_worlds::create),
+        ],
+    ),
+    Route::new(
+        "worlds/{secret_id}",
+        &[get(isolated_worlds::get), delete(isolated_worlds::delete)],
+    ),
+];
+
+/// Routes of a world: of the main one below `/v1/`, of the others below `/v1/worlds/{secret_id}/`.
 pub(super) static WORLD: &[Route] = &[
     Route::new("groups", &[get(items::list::<Groups>).with(PAGE)]),
     Route::new(
@@ -114,6 +129,8 @@ const WAIT: Operation = Operation {
 /// A request's operation, and the id in its path.
 pub(super) struct Found<'a> {
     pub(super) operation: &'static Operation,
+    /// The `SecretId` of the isolated world in the path; `None` for the main world.
+    pub(super) world: Option<&'a str>,
     pub(super) id: Option<&'a str>,
 }
 
@@ -143,8 +160,13 @@ pub(super) fn is_public(segments: &[Cow<'_, str>]) -> bool {
 ///
 /// Fails if the path does not exist, or has no operation with this method.
 pub(super) fn find<'a>(method: &str, segments: &'a [Cow<'_, str>]) -> Result<Found<'a>, Rejection> {
-    let segments = below_v1(segments);
-    let mut routes = PROGRAM.iter().chain(WORLD);
+    let (world, segments, routes) = match below_v1(segments) {
+        [worlds, secret_id, rest @ ..] if worlds == "worlds" && !rest.is_empty() => {
+            (Some(secret_id.as_ref()), rest, &[WORLD][..])
+        }
+        segments => (None, segments, &[PROGRAM, WORLDS, WORLD][..]),
+    };
+    let mut routes = routes.iter().copied().flatten();
     let (route, id) = routes
         .find_map(|route| Some((route, route.matches(segments)?)))
         .ok_or_else(|| Rejection::not_found("no such path"))?;
@@ -152,7 +174,11 @@ pub(super) fn find<'a>(method: &str, segments: &'a [Cow<'_, str>]) -> Result<Fou
     let operation = operations
         .find(|operation| operation.method == method)
         .ok_or_else(|| Rejection::method_not_allowed(&route.methods()))?;
-    Ok(Found { operation, id })
+    Ok(Found {
+        operation,
+        world,
+        id,
+    })
 }
 
 /// Returns the segments after `v1`; none, which no route matches, if the path begins with another.
