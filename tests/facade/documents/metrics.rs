@@ -21,7 +21,10 @@ async fn the_documented_metrics_are_those_of_the_program() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(DOCUMENT, [before, BEGIN, &expected, END, after].concat()).unwrap();
     } else {
-        assert_eq!(written, expected);
+        assert!(
+            written == expected,
+            "the metrics have changed: run UPDATE_DOCS=1 cargo test --test facade documents"
+        );
     }
 }
 
