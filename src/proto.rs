@@ -53,15 +53,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_methods_of_the_protocol_are_listed() {
-        let names: Vec<_> = METHODS.iter().map(|method| &*method.full_name).collect();
-
-        assert_eq!(
-            names,
-            [
-                "iaifacade.v1.FaceRecognitionService/GetGroupInfo",
-                "iaifacade.v1.FaceRecognitionService/GetPersonGroupInfo",
-            ]
-        );
+    fn methods_have_the_names_of_their_actions_and_paths() {
+        let method = Method {
+            name: "GetGroupInfo".to_owned(),
+            full_name: "iaifacade.v1.FaceRecognitionService/GetGroupInfo".to_owned(),
+        };
+        assert!(METHODS.contains(&method), "{:?}", *METHODS);
     }
 }
