@@ -22,7 +22,7 @@ pub enum Action {
     /// IAI: lists the groups of a person.
     GetPersonGroupInfo,
     /// No API action: a request to the metadata service of an instance. The last variant, so that
-    /// [`Self::ALL`] must have every other one.
+    /// `ALL` must have every other one.
     SecurityCredentials,
 }
 
