@@ -5,6 +5,7 @@ mod identity;
 mod provenance;
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{
         Arc, OnceLock,
@@ -179,7 +180,7 @@ pub struct ErrorName {
     /// `ErrorInfo.domain`.
     pub domain: &'static str,
     /// `ErrorInfo.reason`.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 /// The group or person that a call requests.

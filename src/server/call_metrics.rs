@@ -1,12 +1,12 @@
 //! Metrics of calls to the service, counted as they arrive and end.
 
-use std::{collections::HashSet, time::Duration};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use tonic::Code;
 
 use crate::{
     context::ErrorName,
-    metrics::{Counter, Family, Histograms, Labels, Registry, Unit, latency_histograms},
+    metrics::{Counter, Family, Histogram, Histograms, Labels, Registry, Unit, latency_histograms},
     proto::{METHODS, grpc_code},
     service,
 };
@@ -37,58 +37,70 @@ const EXPECTED_CODES: [Code; 13] = [
 /// [gRFC A66]: https://github.com/grpc/proposal/blob/master/A66-otel-stats.md
 #[derive(Debug)]
 pub(super) struct CallMetrics {
+    families: Families,
+    /// Those of the methods of the service.
+    methods: Vec<MethodMetrics>,
+    /// Those of all other methods together.
+    other: MethodMetrics,
+}
+
+#[derive(Debug)]
+struct Families {
     started: Family<Labels<1>, Counter>,
     durations: Histograms<2>,
-    errors: Family<[(&'static str, String); 3], Counter>,
-    /// Domains and reasons that are values of labels.
-    documented: HashSet<ErrorName>,
+    errors: Family<[(&'static str, Cow<'static, str>); 3], Counter>,
+}
+
+/// The metrics of one method. They are looked up here and not in their families, which would take longer
+/// than to count.
+#[derive(Debug)]
+struct MethodMetrics {
+    name: &'static str,
+    started: Counter,
+    /// By the number of the code; `None` unless it is expected.
+    durations: Vec<Option<Histogram>>,
+    errors: HashMap<ErrorName, Counter>,
 }
 
 impl CallMetrics {
     /// Creates and registers the metrics, at zero for every combination of labels that is expected.
     pub(super) fn new(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            started: Family::default(),
-            durations: latency_histograms(),
-            errors: Family::default(),
-            documented: service::documented_errors().collect(),
-        };
-        for method in METHODS.iter().map(|method| &*method.full_name) {
-            drop(metrics.started.get_or_create(&[("grpc_method", method)]));
-            for code in EXPECTED_CODES {
-                drop(metrics.durations.get_or_create(&labels(method, code)));
-            }
-            for error in &metrics.documented {
-                drop(metrics.errors.get_or_create(&error_labels(method, error)));
-            }
-        }
+        let families = Families::new();
+        let errors: Vec<_> = service::documented_errors().collect();
+        let methods = METHODS.iter().map(|method| {
+            MethodMetrics::new(&method.full_name, &families, &EXPECTED_CODES, &errors)
+        });
+        let methods = methods.collect();
+        let other = MethodMetrics::new(OTHER, &families, &[Code::Unimplemented], &[]);
         registry.register(
             "grpc_server_call_started",
             "Calls to the service that arrived",
-            metrics.started.clone(),
+            families.started.clone(),
         );
         registry.register_with_unit(
             "grpc_server_call_duration",
             "Time from the arrival of a call to its response",
             Unit::Seconds,
-            metrics.durations.clone(),
+            families.durations.clone(),
         );
         registry.register(
             "iai_facade_errors",
             "Calls that failed, by the domain and the reason of their google.rpc.ErrorInfo",
-            metrics.errors.clone(),
+            families.errors.clone(),
         );
-        metrics
+        Self {
+            families,
+            methods,
+            other,
+        }
     }
 
-    /// Counts a call of a method that arrived.
+    /// Counts a call of the method `rpc` that arrived.
     pub(super) fn started(&self, rpc: &str) {
-        self.started
-            .get_or_create(&[("grpc_method", method(rpc))])
-            .inc();
+        self.method(rpc).started.inc();
     }
 
-    /// Counts a call that ended, after `duration`.
+    /// Counts a call of the method `rpc` that ended, after `duration`.
     pub(super) fn ended(
         &self,
         rpc: &str,
@@ -96,43 +108,79 @@ impl CallMetrics {
         duration: Duration,
         error: Option<&ErrorName>,
     ) {
-        let method = method(rpc);
-        self.durations
-            .get_or_create(&labels(method, code))
-            .observe(duration.as_secs_f64());
+        let method = self.method(rpc);
+        let seconds = duration.as_secs_f64();
+        match method.durations.get(code as usize) {
+            Some(Some(histogram)) => histogram.observe(seconds),
+            _ => self.families.duration(method.name, code).observe(seconds),
+        }
         let Some(error) = error else {
             return;
         };
-        let labels = match self.documented.contains(error) {
-            true => error_labels(method, error),
-            false => {
-                let reason = OTHER.to_owned();
-                error_labels(method, &ErrorName { reason, ..*error })
-            }
+        match method.errors.get(error) {
+            Some(counter) => counter.inc(),
+            None => self
+                .families
+                .error(method.name, error.domain, OTHER.into())
+                .inc(),
         };
-        self.errors.get_or_create(&labels).inc();
+    }
+
+    fn method(&self, rpc: &str) -> &MethodMetrics {
+        let method = self.methods.iter().find(|method| method.name == rpc);
+        method.unwrap_or(&self.other)
     }
 }
 
-/// Returns the value of the label for a method: its full name, unless the service does not have it.
-fn method(rpc: &str) -> &'static str {
-    METHODS
-        .iter()
-        .find(|method| method.full_name == rpc)
-        .map_or(OTHER, |method| &method.full_name)
+impl MethodMetrics {
+    fn new(name: &'static str, families: &Families, codes: &[Code], errors: &[ErrorName]) -> Self {
+        let mut durations = Vec::new();
+        for code in codes {
+            let place = *code as usize;
+            durations.resize(durations.len().max(place + 1), None);
+            durations[place] = Some(families.duration(name, *code));
+        }
+        let errors = errors.iter().map(|error| {
+            let counter = families.error(name, error.domain, error.reason.clone());
+            (error.clone(), counter)
+        });
+        Self {
+            name,
+            started: families
+                .started
+                .get_or_create_owned(&[("grpc_method", name)]),
+            durations,
+            errors: errors.collect(),
+        }
+    }
 }
 
-fn labels(method: &'static str, code: Code) -> Labels<2> {
-    [
-        ("grpc_method", method),
-        ("grpc_status", grpc_code::name(code)),
-    ]
-}
+impl Families {
+    fn new() -> Self {
+        Self {
+            started: Family::default(),
+            durations: latency_histograms(),
+            errors: Family::default(),
+        }
+    }
 
-fn error_labels(method: &'static str, error: &ErrorName) -> [(&'static str, String); 3] {
-    [
-        ("grpc_method", method.to_owned()),
-        ("domain", error.domain.to_owned()),
-        ("reason", error.reason.clone()),
-    ]
+    fn duration(&self, method: &'static str, code: Code) -> Histogram {
+        self.durations.get_or_create_owned(&[
+            ("grpc_method", method),
+            ("grpc_status", grpc_code::name(code)),
+        ])
+    }
+
+    fn error(
+        &self,
+        method: &'static str,
+        domain: &'static str,
+        reason: Cow<'static, str>,
+    ) -> Counter {
+        self.errors.get_or_create_owned(&[
+            ("grpc_method", method.into()),
+            ("domain", domain.into()),
+            ("reason", reason),
+        ])
+    }
 }

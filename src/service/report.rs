@@ -1,6 +1,6 @@
 //! Error builder: combines status, details and metadata, so that no error lacks one of them.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use tonic::{
     Code, Status,
@@ -25,9 +25,9 @@ const UPSTREAM_DOMAIN: &str = "iai.tencentcloudapi.com";
 /// Returns the names of all errors: those of this service, and those of the documented codes of Tencent
 /// Cloud.
 pub fn documented_errors() -> impl Iterator<Item = ErrorName> {
-    let own = reason::all_own().map(|reason| (OWN_DOMAIN, reason.to_owned()));
+    let own = reason::all_own().map(|reason| (OWN_DOMAIN, reason.into()));
     let upstream = error_code::documented_codes()
-        .map(|code| (UPSTREAM_DOMAIN, reason::of_upstream_code(code)));
+        .map(|code| (UPSTREAM_DOMAIN, reason::of_upstream_code(code).into()));
     own.chain(upstream)
         .map(|(domain, reason)| ErrorName { domain, reason })
 }
@@ -37,7 +37,7 @@ pub fn documented_errors() -> impl Iterator<Item = ErrorName> {
 pub(super) struct Report {
     code: Code,
     domain: &'static str,
-    reason: String,
+    reason: Cow<'static, str>,
     message: String,
     details: ErrorDetails,
     metadata: HashMap<String, String>,
@@ -50,7 +50,7 @@ pub(super) struct Report {
 impl Report {
     /// Creates an error of this service.
     pub(super) fn own(code: Code, reason: ErrorReason, message: impl Into<String>) -> Self {
-        let reason = reason::of_own(reason).to_owned();
+        let reason = reason::of_own(reason).into();
         Self::new(code, OWN_DOMAIN, reason, message.into())
     }
 
@@ -75,7 +75,7 @@ impl Report {
         let message = format!("{code}: {text}");
 
         let Policy { code, hint, .. } = policy.policy;
-        let mut report = Self::new(code, UPSTREAM_DOMAIN, reason, message);
+        let mut report = Self::new(code, UPSTREAM_DOMAIN, reason.into(), message);
         let metadata = &mut report.metadata;
         metadata.insert("code".to_owned(), error.code.clone());
         if policy.message == Message::Upstreams {
@@ -84,7 +84,7 @@ impl Report {
         report.request_id(&error.request_id).hint(hint)
     }
 
-    fn new(code: Code, domain: &'static str, reason: String, message: String) -> Self {
+    fn new(code: Code, domain: &'static str, reason: Cow<'static, str>, message: String) -> Self {
         Self {
             code,
             domain,
