@@ -98,12 +98,17 @@ SDKS = [
 NOT_RUN = [("PHP", "tencentcloud/iai"), ("Ruby", "tencentcloud-sdk-iai")]
 
 
-def run(*command, **options):
-    """Runs a command, and shows its output if it fails."""
-    done = subprocess.run(
+def finish(*command, **options):
+    """Runs a command and returns its exit code and output."""
+    return subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         timeout=TIMEOUT_SECONDS, **options,
     )
+
+
+def run(*command, **options):
+    """Runs a command and returns its output; raises an error that shows it if the command fails."""
+    done = finish(*command, **options)
     if done.returncode != 0:
         words = " ".join(map(str, command))
         raise RuntimeError(f"{words} failed:\n{done.stdout}{done.stderr}")
@@ -140,13 +145,10 @@ def call(sdk, port, scratch):
     confined = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--map-root-user"])
     confined += ["sh", "-c", WITH_HOSTS, scratch / "hosts"]
     client = HERE / sdk.directory / "run", OUTPUTS / sdk.directory
-    try:
-        output = run(*confined, *client, *hosts, env=environment)
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
-        return {}, [f"{sdk.title}: {error}"]
+    done = finish(*confined, *client, *hosts, env=environment)
 
     results, faults = {}, []
-    for line in output.splitlines():
+    for line in done.stdout.splitlines():
         result = json.loads(line)
         endpoint, method = result.pop("endpoint"), result.pop("method")
         results[*hosts[endpoint], method] = result == EXPECTED
@@ -155,7 +157,10 @@ def call(sdk, port, scratch):
     for endpoint, host in hosts.items():
         for method in sdk.methods:
             if (*host, method) not in results:
+                results[*host, method] = False
                 faults.append(f"{sdk.title}: {method} {endpoint}: no result")
+    if done.returncode != 0:
+        faults.append(f"{sdk.title}: the client failed:\n{done.stderr}")
     return results, faults
 
 
@@ -172,7 +177,7 @@ def row(sdk, results):
         if column in METHODS and column not in sdk.methods:
             cells.append("not in the SDK")
         else:
-            cells.append("yes" if judged and all(judged) else "no")
+            cells.append("yes" if all(judged) else "no")
     return cells
 
 
