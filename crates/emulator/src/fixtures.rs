@@ -63,10 +63,7 @@ impl Fixtures {
         for part in sections::parts(text) {
             let start = part.start;
             let (table, errors) = DeTable::parse_recoverable(&text[part]);
-            for error in errors {
-                let offset = error.span().map_or(0, |span| span.start);
-                mistakes.note_syntax(&Place::Offset(start + offset), error.message());
-            }
+            note_syntax_errors(errors, text, start, &mut mistakes);
             file.read(&Node::toml(&table, start), &mut mistakes);
         }
         mistakes.into_result(Some(file.into()), text)
@@ -181,6 +178,30 @@ impl From<File> for Fixtures {
             },
             faults: file.faults,
         }
+    }
+}
+
+/// Notes the syntax errors of the part that begins at `start`, the first of each line: the others follow
+/// from it.
+fn note_syntax_errors(
+    mut errors: Vec<toml::de::Error>,
+    text: &str,
+    start: usize,
+    mistakes: &mut Mistakes,
+) {
+    errors.sort_by_key(|error| error.span().map(|span| span.start));
+    let mut previous = None;
+    for error in errors {
+        // Only the error for values that are nested too deeply has no span.
+        let offset = error.span().map(|span| start + span.start);
+        let between = previous.zip(offset);
+        let between = between.and_then(|(previous, offset)| text.get(previous..offset));
+        if between.is_some_and(|between| !between.contains('\n')) {
+            continue;
+        }
+        let place = offset.map_or_else(Place::whole, Place::Offset);
+        mistakes.note_syntax(&place, error.message());
+        previous = offset;
     }
 }
 
