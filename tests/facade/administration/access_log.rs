@@ -25,6 +25,7 @@ async fn a_failed_call_is_logged_with_every_detail_but_the_id() {
         "iaifacade.v1.FaceRecognitionService/GetPersonGroupInfo"
     );
     assert_eq!(line["code"], "NOT_FOUND");
+    assert_eq!(line["reason"], "PERSON_NOT_FOUND");
     assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(line["request_id"], "a-name");
     assert!(

@@ -195,5 +195,9 @@ async fn unauthenticated_clients_do_not_fill_the_log() {
     program.signal("TERM").await;
     let (_, log) = program.ended().await;
 
-    assert_eq!(log.matches("UNAUTHENTICATED").count(), 20, "{log}");
+    assert_eq!(
+        log.matches("\"code\":\"UNAUTHENTICATED\"").count(),
+        20,
+        "{log}"
+    );
 }
