@@ -14,22 +14,8 @@ use crate::{
 /// The method and the reason of whatever a client or Tencent Cloud has made up.
 const OTHER: &str = "other";
 
-/// The statuses that `docs/errors.md` describes, which are at zero before they occur.
-const EXPECTED_CODES: [Code; 13] = [
-    Code::Aborted,
-    Code::Cancelled,
-    Code::DeadlineExceeded,
-    Code::FailedPrecondition,
-    Code::Internal,
-    Code::InvalidArgument,
-    Code::NotFound,
-    Code::Ok,
-    Code::PermissionDenied,
-    Code::ResourceExhausted,
-    Code::Unauthenticated,
-    Code::Unavailable,
-    Code::Unknown,
-];
+/// The number of status codes; the first is OK with 0.
+const CODES: i32 = 17;
 
 /// Metrics of calls to the service, by the names of [gRFC A66], which clients of gRPC use as well. Health and
 /// reflection are not counted.
@@ -57,7 +43,7 @@ struct Families {
 struct MethodMetrics {
     name: &'static str,
     started: Counter,
-    /// By the number of the code; `None` unless it is expected.
+    /// By the number of the code; `None` if it is not expected.
     durations: Vec<Option<Histogram>>,
     errors: HashMap<ErrorName, Counter>,
 }
@@ -66,10 +52,11 @@ impl CallMetrics {
     /// Creates and registers the metrics, at zero for every combination of labels that is expected.
     pub(super) fn new(registry: &mut Registry) -> Self {
         let families = Families::new();
+        let codes: Vec<_> = (0..CODES).map(Code::from_i32).collect();
         let errors: Vec<_> = service::documented_errors().collect();
-        let methods = METHODS.iter().map(|method| {
-            MethodMetrics::new(&method.full_name, &families, &EXPECTED_CODES, &errors)
-        });
+        let methods = METHODS
+            .iter()
+            .map(|method| MethodMetrics::new(&method.full_name, &families, &codes, &errors));
         let methods = methods.collect();
         let other = MethodMetrics::new(OTHER, &families, &[Code::Unimplemented], &[]);
         registry.register(
