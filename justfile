@@ -49,9 +49,9 @@ fuzz SECONDS="8" *TARGETS:
 clients:
     .ci/run vendor-sdk sdks python hostile envoy go node
 
-# Check HTTP/2, gRPC health, metrics and the Kubernetes manifest with their own tools
+# Check HTTP/2, gRPC health, metrics, the control API and the Kubernetes manifest with their own tools
 conformance:
-    .ci/run conformance kubernetes metrics
+    .ci/run conformance emulator kubernetes metrics
 
 # Build the container image and test it (needs root)
 image:

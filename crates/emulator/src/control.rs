@@ -1,7 +1,7 @@
 //! Control API: lets tests seed, reset, break and inspect a running emulator over HTTP, on an address of
-//! its own. `routes` lists its operations. A request is authenticated, routed, read, and handled by the
-//! file of its resource. Every operation on a world exists twice: for the main world, and below
-//! `/v1/worlds/{secret_id}` for an isolated one.
+//! its own. `openapi.json` describes it and `routes` lists its operations. A request is authenticated,
+//! routed, read, and handled by the file of its resource. Every operation on a world exists twice: for the
+//! main world, and below `/v1/worlds/{secret_id}` for an isolated one.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -70,12 +70,11 @@ impl Control {
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let method = request.method().clone();
-        let path = request.uri().path().to_owned();
         let response = match self.handle(request).await {
             Ok(reply) => reply.into_response(),
             Err(rejection) => rejection.into_response(),
         };
-        tracing::debug!(%method, path, status = response.status().as_u16(), "control request");
+        tracing::debug!(%method, status = response.status().as_u16(), "control request");
         response
     }
 

@@ -117,7 +117,8 @@ impl Emulator {
         })
     }
 
-    /// Starts the control API and returns its address. With a token, its requests must carry it.
+    /// Starts the control API, described by the document at its path `/v1/openapi.json`, and returns its
+    /// address. With a token, its requests must carry it.
     ///
     /// # Errors
     ///

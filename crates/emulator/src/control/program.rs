@@ -1,4 +1,4 @@
-//! The program in the control API: its health and version.
+//! The program in the control API: its health, version and description.
 
 use serde_json::json;
 
@@ -24,3 +24,11 @@ pub(super) fn version(_: &Call<'_>) -> Result<Reply, Rejection> {
     let version = env!("CARGO_PKG_VERSION");
     Ok(Reply::ok(&json!({"name": name, "version": version})))
 }
+
+/// Returns the OpenAPI document.
+pub(super) fn openapi(_: &Call<'_>) -> Result<Reply, Rejection> {
+    Ok(Reply::text(OPENAPI))
+}
+
+/// The OpenAPI document. Tests of `routes` hold it to the routes.
+pub(super) const OPENAPI: &str = include_str!("openapi.json");

@@ -47,6 +47,7 @@ pub(super) static PROGRAM: &[Route] = &[
     Route::new("health", &[get(program::health)]),
     Route::new("ready", &[get(program::ready)]),
     Route::new("version", &[get(program::version)]),
+    Route::new("openapi.json", &[get(program::openapi)]),
 ];
 
 /// Routes of the isolated worlds.
@@ -169,7 +170,7 @@ pub(super) fn find<'a>(method: &str, segments: &'a [Cow<'_, str>]) -> Result<Fou
     let mut routes = routes.iter().copied().flatten();
     let (route, id) = routes
         .find_map(|route| Some((route, route.matches(segments)?)))
-        .ok_or_else(|| Rejection::not_found("no such path"))?;
+        .ok_or_else(|| Rejection::not_found("no such path; /v1/openapi.json has all of them"))?;
     let mut operations = route.operations.iter();
     let operation = operations
         .find(|operation| operation.method == method)
@@ -250,3 +251,6 @@ const fn post(handle: AtOnce) -> Operation {
 const fn delete(handle: AtOnce) -> Operation {
     Operation::new("DELETE", handle)
 }
+
+#[cfg(test)]
+mod tests;
