@@ -15,6 +15,7 @@ mod family;
 mod listening;
 mod log;
 mod log_levels;
+mod metrics;
 mod parsed;
 mod problems;
 mod proxy;
@@ -36,6 +37,7 @@ pub use self::{
     listening::{DEFAULT_LISTEN, LISTEN_VARIABLE, Listening},
     log::{Format, HashKey, LOG_FORMAT_VARIABLE, Log, intended_log_format},
     log_levels::{ALWAYS_LOGGED, LogLevels},
+    metrics::Metrics,
     parsed::Endpoint,
     problems::{Invalid, Problems},
     proxy::{Proxies, Proxy},
@@ -66,6 +68,8 @@ pub struct ServeArgs {
     #[command(flatten)]
     log: log::LogArgs,
     #[command(flatten)]
+    metrics: metrics::MetricsArgs,
+    #[command(flatten)]
     emulation: emulation::EmulationArgs,
 }
 
@@ -90,6 +94,8 @@ pub struct Serve {
     pub connections: Connections,
     /// The log.
     pub log: Log,
+    /// The metrics.
+    pub metrics: Metrics,
     /// Whether the upstream is an emulator in this process, in place of Tencent Cloud.
     pub is_emulated: bool,
 }
@@ -128,6 +134,7 @@ impl ServeArgs {
         let calls = self.calls.checked(&mut problems);
         let connections = self.connections.checked(&mut problems);
         let log = self.log.checked(&mut problems);
+        let metrics = self.metrics.checked(&mut problems);
         let is_emulated = self.emulation.checked(&explicit, &mut problems);
 
         let settings = || {
@@ -141,6 +148,7 @@ impl ServeArgs {
                 calls: calls?,
                 connections: connections?,
                 log: log?,
+                metrics: metrics?,
                 is_emulated: is_emulated?,
             })
         };

@@ -4,6 +4,7 @@ mod access_log;
 mod activity;
 mod admin;
 mod call_metrics;
+mod caller_metrics;
 mod calls;
 mod connection_slots;
 mod connections;
@@ -116,7 +117,10 @@ impl Server {
         let readiness = Readiness::new(client.credentials().clone(), are_verified);
         let routes = Routes::new(FaceRecognition::new(client.clone()), readiness.clone())?;
         let mut registry = Registry::default();
-        let access_log = AccessLog::new(&settings.log, CallMetrics::new(&mut registry));
+        let access_log = AccessLog::new(
+            &settings.log,
+            CallMetrics::new(&settings.metrics, &mut registry),
+        );
         let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
         let (admin, admin_address) = listen(settings.listening.admin).await?;
         let authenticator = Authenticator::new(&settings.callers, files);

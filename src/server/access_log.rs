@@ -168,8 +168,8 @@ impl Line {
         let completed = self.completed.as_ref();
         let duration =
             completed.map_or_else(|| self.arrival.elapsed(), |completed| completed.duration);
-        let failure = self.context.error();
-        self.log.metrics.ended(self.rpc(), code, duration, failure);
+        let metrics = &self.log.metrics;
+        metrics.ended(self.rpc(), code, duration, &self.context);
         let is_rejected = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
         if is_rejected && !self.log.rejections.admits(self.arrival + duration) {
             return;
@@ -184,7 +184,7 @@ impl Line {
                     Level::$level,
                     rpc = self.rpc(),
                     code = grpc_code::name(code),
-                    reason = failure.map(|failure| &*failure.reason),
+                    reason = self.context.error().map(|error| &*error.reason),
                     duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
                     request_id = request_id.and_then(|id| id.to_str().ok()),
                     peer.address = %self.peer,

@@ -4,8 +4,10 @@ use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use tonic::Code;
 
+use super::caller_metrics::CallerMetrics;
 use crate::{
-    context::ErrorName,
+    config,
+    context::{Context, ErrorName},
     metrics::{Counter, Family, Histogram, Histograms, Labels, Registry, Unit, latency_histograms},
     proto::{METHODS, grpc_code},
     service,
@@ -23,6 +25,7 @@ const CODES: i32 = 17;
 /// [gRFC A66]: https://github.com/grpc/proposal/blob/master/A66-otel-stats.md
 #[derive(Debug)]
 pub(super) struct CallMetrics {
+    callers: CallerMetrics,
     families: Families,
     /// Those of the methods of the service.
     methods: Vec<MethodMetrics>,
@@ -50,7 +53,7 @@ struct MethodMetrics {
 
 impl CallMetrics {
     /// Creates and registers the metrics, at zero for every combination of labels that is expected.
-    pub(super) fn new(registry: &mut Registry) -> Self {
+    pub(super) fn new(settings: &config::Metrics, registry: &mut Registry) -> Self {
         let families = Families::new();
         let codes: Vec<_> = (0..CODES).map(Code::from_i32).collect();
         let errors: Vec<_> = service::documented_errors().collect();
@@ -76,6 +79,7 @@ impl CallMetrics {
             families.errors.clone(),
         );
         Self {
+            callers: CallerMetrics::new(settings.callers, registry),
             families,
             methods,
             other,
@@ -88,20 +92,15 @@ impl CallMetrics {
     }
 
     /// Counts a call of the method `rpc` that ended, after `duration`.
-    pub(super) fn ended(
-        &self,
-        rpc: &str,
-        code: Code,
-        duration: Duration,
-        error: Option<&ErrorName>,
-    ) {
+    pub(super) fn ended(&self, rpc: &str, code: Code, duration: Duration, context: &Context) {
+        self.callers.ended(context.identity(), code);
         let method = self.method(rpc);
         let seconds = duration.as_secs_f64();
         match method.durations.get(code as usize) {
             Some(Some(histogram)) => histogram.observe(seconds),
             _ => self.families.duration(method.name, code).observe(seconds),
         }
-        let Some(error) = error else {
+        let Some(error) = context.error() else {
             return;
         };
         match method.errors.get(error) {

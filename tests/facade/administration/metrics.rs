@@ -10,7 +10,11 @@ use tokio::{
 use tonic::{Code, Request};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::harness::{DeadUpstream, Facade, group, person, request, send, start_emulator};
+use crate::harness::{
+    DeadUpstream, Facade,
+    bearer_tokens::{tokens, with_token},
+    group, person, request, send, start_emulator,
+};
 
 const METHOD: &str = "iaifacade.v1.FaceRecognitionService";
 
@@ -56,6 +60,31 @@ async fn calls_are_counted_by_method_status_and_reason() {
     assert_eq!(failed("GetPersonGroupInfo", "PERSON_NOT_FOUND"), 1.0);
     assert_eq!(failed("GetPersonGroupInfo", "INVALID_REQUEST"), 0.0);
     assert!(!samples.iter().any(|(name, _)| name.contains("grpc.health")));
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_caller_without_its_token() {
+    let file = tokens(&[("orders", "token-of-orders")]);
+    let flags = ["--tokens-file", file.path().to_str().unwrap()];
+    let facade = Facade::start_with(&flags).await;
+    let mut client = facade.client();
+
+    client
+        .get_group_info(with_token("token-of-orders"))
+        .await
+        .unwrap();
+    client
+        .get_group_info(with_token("another"))
+        .await
+        .unwrap_err();
+
+    let samples = facade.samples().await;
+    for (caller, outcome) in [("token:orders", "ok"), ("address", "caller_fault")] {
+        let labels = format!("caller=\"{caller}\",outcome=\"{outcome}\"");
+        let sample = format!("iai_facade_caller_calls_total{{{labels}}}");
+        assert_eq!(samples.get(&sample), 1.0, "{sample}");
+    }
+    assert!(!samples.iter().any(|(name, _)| name.contains("token-of")));
 }
 
 #[tokio::test]
