@@ -62,8 +62,8 @@ impl CallerMetrics {
         );
         Self {
             max,
-            address: Counters::new(&calls, &ADDRESS.into()),
-            other: Counters::new(&calls, &OTHER.into()),
+            address: Counters::new(&calls, ADDRESS),
+            other: Counters::new(&calls, OTHER),
             named: RwLock::default(),
             calls,
         }
@@ -90,15 +90,18 @@ impl CallerMetrics {
         }
         named
             .entry(caller.clone())
-            .or_insert_with(|| Counters::new(&self.calls, &caller.to_string().into()))
+            .or_insert_with(|| Counters::new(&self.calls, &caller.to_string()))
             .count(outcome);
     }
 }
 
 impl Counters {
-    fn new(calls: &Calls, caller: &Cow<'static, str>) -> Self {
+    fn new(calls: &Calls, caller: &str) -> Self {
         let counter = |outcome: &'static str| {
-            let labels = [("caller", caller.clone()), ("outcome", outcome.into())];
+            let labels = [
+                ("caller", caller.to_owned().into()),
+                ("outcome", outcome.into()),
+            ];
             calls.get_or_create_owned(&labels)
         };
         Self {
