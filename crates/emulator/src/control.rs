@@ -12,9 +12,12 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpStream, sync::Semaphore};
 
-use self::{call::Call, query::Query, reply::Rejection, routes::Handle, token::Token};
+use self::{
+    access::Access, call::Call, query::Query, reply::Rejection, routes::Handle, token::Token,
+};
 use super::worlds::Worlds;
 
+mod access;
 mod body;
 mod call;
 mod clock;
@@ -37,17 +40,18 @@ pub(super) mod token;
 #[derive(Debug)]
 pub(super) struct Control {
     worlds: Arc<Worlds>,
-    token: Option<Token>,
+    access: Access,
     /// Permits for reading large bodies.
     large_bodies: Semaphore,
 }
 
 impl Control {
-    /// Creates the control API of these worlds. With a token, requests must carry it.
+    /// Creates the control API of these worlds. With a token, requests must carry it; without
+    /// one, requests of web pages are rejected.
     pub(super) fn new(worlds: Arc<Worlds>, token: Option<Token>) -> Self {
         Self {
             worlds,
-            token,
+            access: Access::new(token),
             large_bodies: Semaphore::new(MAX_LARGE_BODIES),
         }
     }
@@ -81,11 +85,7 @@ impl Control {
     async fn handle(&self, request: Request<Incoming>) -> Result<reply::Reply, Rejection> {
         let (head, body) = request.into_parts();
         let segments = routes::segments(head.uri.path())?;
-        if !routes::is_public(&segments)
-            && let Some(token) = &self.token
-        {
-            token.check(&head)?;
-        }
+        self.access.check(&head, routes::is_public(&segments))?;
         let route = routes::find(head.method.as_str(), &segments)?;
         let world = match route.world {
             None => Arc::clone(self.worlds.main()),

@@ -61,6 +61,21 @@ async fn with_a_token_only_health_and_version_are_open() {
 }
 
 #[tokio::test]
+async fn web_pages_cannot_use_a_control_api_without_a_token() {
+    let mut emulator = Emulator::start(LOOPBACK, Fixtures::default())
+        .await
+        .unwrap();
+    let control = emulator.start_control(LOOPBACK, None).await.unwrap();
+    let headers = [("origin", "https://page.example")];
+    for (method, path) in [("POST", "/v1/reset"), ("GET", "/v1/health")] {
+        let response = exchange(control, method, path, &headers, "").await;
+        let (status, document) = document(&response);
+        assert_eq!(status, 403, "{path}");
+        assert_eq!(document["error"]["code"], "forbidden");
+    }
+}
+
+#[tokio::test]
 async fn an_address_beyond_loopback_requires_a_token() {
     let beyond = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let mut emulator = Emulator::start(LOOPBACK, Fixtures::default())

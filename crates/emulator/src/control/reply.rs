@@ -107,6 +107,13 @@ impl Rejection {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
+    /// A web page may have sent the request.
+    pub(super) fn forbidden() -> Self {
+        let message = "without --control-token-file, requests must name `localhost` or a loopback \
+                       address in `Host` and have no `Origin`";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
     /// The path, or what it names, does not exist.
     pub(super) fn not_found(message: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
