@@ -47,7 +47,7 @@ fuzz SECONDS="8" *TARGETS:
 
 # Test with clients in Python, Go and Node.js, with the vendor's SDKs and behind Envoy
 clients:
-    .ci/run vendor-sdk sdks python hostile envoy go node
+    .ci/run vendor-sdk sdks testkits python hostile envoy go node
 
 # Check HTTP/2, gRPC health, metrics, the control API and the Kubernetes manifest with their own tools
 conformance:

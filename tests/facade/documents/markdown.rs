@@ -6,9 +6,10 @@ use std::{
 };
 
 /// Folders with documents, relative to the root of the repository.
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
     "",
     "docs",
+    "clients/pytest-iai-emulator",
     "clients/python",
     "crates/emulator",
     "crates/signature",
