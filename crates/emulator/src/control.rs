@@ -10,10 +10,11 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::net::TcpStream;
 
 use self::{
-    access::Access, call::Call, query::Query, reply::Rejection, routes::Handle, token::Token,
+    access::Access, body::LargeBodies, call::Call, query::Query, reply::Rejection, routes::Handle,
+    token::Token,
 };
 use super::worlds::Worlds;
 
@@ -41,8 +42,7 @@ pub(super) mod token;
 pub(super) struct Control {
     worlds: Arc<Worlds>,
     access: Access,
-    /// Permits for reading large bodies.
-    large_bodies: Semaphore,
+    large_bodies: LargeBodies,
 }
 
 impl Control {
@@ -52,7 +52,7 @@ impl Control {
         Self {
             worlds,
             access: Access::new(token),
-            large_bodies: Semaphore::new(MAX_LARGE_BODIES),
+            large_bodies: LargeBodies::default(),
         }
     }
 
@@ -109,9 +109,6 @@ impl Control {
         }
     }
 }
-
-/// Maximum number of large bodies that are held concurrently.
-const MAX_LARGE_BODIES: usize = 8;
 
 /// Idle timeout between requests.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

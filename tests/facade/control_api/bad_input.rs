@@ -1,8 +1,12 @@
 //! Bad input: each rejection has a status, a code and a message, and changes nothing.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::harness::controlled_emulator::{ControlledEmulator, document, exchange};
+use crate::harness::{
+    Program,
+    controlled_emulator::{ControlledEmulator, document, exchange},
+};
 
 const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
 
@@ -160,6 +164,33 @@ async fn concurrent_changes_are_all_kept() {
         .expect(200, "GET", "/v1/groups?limit=1000", &Value::Null)
         .await;
     assert_eq!(page["groups"].as_array().unwrap().len(), 201);
+}
+
+/// Maximum growth of the emulator's memory by bodies of the maximum size, in bytes. The value of one takes
+/// about 200 MB in an unoptimized build, so two at once exceed it.
+const MAX_GROWTH: u64 = 256 << 20;
+
+#[tokio::test]
+async fn the_memory_of_concurrent_large_bodies_is_bounded() {
+    let ports = ["--listen", "127.0.0.1:0", "--control-listen", "127.0.0.1:0"];
+    let mut program = Program::start(&[&["emulate"], &ports[..]].concat(), &[]);
+    let line = program.line("emulating").await;
+    let control = line["control.address"].as_str().unwrap().parse().unwrap();
+    let start = r#"{"group_name": ["#;
+    let zeros = "0,".repeat((MAX_BODY - start.len() - 3) / 2);
+    let body = Bytes::from(format!("{start}{zeros}0]}}"));
+    let before = program.peak_memory();
+
+    let puts = (0..40).map(|_| {
+        let body = body.clone();
+        tokio::spawn(async move { exchange(control, "PUT", "/v1/groups/a", JSON, body).await })
+    });
+    for put in puts.collect::<Vec<_>>() {
+        assert_eq!(document(&put.await.unwrap()).0, 422);
+    }
+
+    let grown = program.peak_memory() - before;
+    assert!(grown < MAX_GROWTH, "{grown} bytes");
 }
 
 fn assert_error(document: &Value, code: &str) {

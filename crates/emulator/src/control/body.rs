@@ -11,26 +11,53 @@ use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::Value;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use super::reply::Rejection;
 use crate::headers::header;
 
-/// Reads the body of a request. Returns `None` if the body is empty, or if the method has none: bodies of
-/// GET and DELETE are not read.
-///
-/// A body larger than 16 KiB, or of unknown length, waits for a permit of `large_bodies`.
+/// Bounds the memory of large bodies: those larger than 16 KiB, or of unknown length.
+#[derive(Debug)]
+pub(super) struct LargeBodies {
+    /// Permits to read a body.
+    reads: Semaphore,
+    /// The permit to parse a body, whose value can take thirty times as much memory.
+    values: Semaphore,
+}
+
+impl Default for LargeBodies {
+    fn default() -> Self {
+        Self {
+            reads: Semaphore::new(MAX_READS),
+            values: Semaphore::new(1),
+        }
+    }
+}
+
+/// The body of a request.
+#[derive(Debug, Default)]
+pub(super) struct Json<'a> {
+    /// The value; `None` if the body is empty.
+    pub(super) value: Option<Value>,
+    /// Held until the value is dropped, if the body is large.
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
+/// Reads the body of a request. It is empty if the method has none: bodies of GET and DELETE are not read.
 ///
 /// # Errors
 ///
 /// Fails if the body is too large, late, not declared as JSON, or not JSON.
-pub(super) async fn read(
+pub(super) async fn read<'a>(
     head: &Parts,
     body: Incoming,
-    large_bodies: &Semaphore,
-) -> Result<Option<Value>, Rejection> {
+    large_bodies: &'a LargeBodies,
+) -> Result<Json<'a>, Rejection> {
     if head.method == Method::GET || head.method == Method::DELETE {
-        return Ok(None);
+        return Ok(Json::default());
     }
     if body.size_hint().lower() > MAX_BODY as u64 {
         return Err(Rejection::body_too_large(MAX_BODY));
@@ -41,12 +68,12 @@ pub(super) async fn read(
         .is_none_or(|size| size > SMALL_BODY);
     let read = async {
         let permit = match is_large {
-            true => large_bodies.acquire().await.ok(),
+            true => large_bodies.reads.acquire().await.ok(),
             false => None,
         };
         (Limited::new(body, MAX_BODY).collect().await, permit)
     };
-    let (collected, _permit) = timeout(READ_TIMEOUT, read)
+    let (collected, _read) = timeout(READ_TIMEOUT, read)
         .await
         .map_err(|_| Rejection::timeout())?;
     let bytes = match collected {
@@ -61,13 +88,19 @@ pub(super) async fn read(
         }
     };
     if bytes.is_empty() {
-        return Ok(None);
+        return Ok(Json::default());
     }
     check_media_type(head)?;
-    let value = serde_json::from_slice(&bytes);
-    value
-        .map(Some)
-        .map_err(|error| Rejection::invalid_json(format!("the body is not JSON: {error}")))
+    let permit = match is_large {
+        true => large_bodies.values.acquire().await.ok(),
+        false => None,
+    };
+    let value = serde_json::from_slice(&bytes)
+        .map_err(|error| Rejection::invalid_json(format!("the body is not JSON: {error}")))?;
+    Ok(Json {
+        value: Some(value),
+        _permit: permit,
+    })
 }
 
 fn check_media_type(head: &Parts) -> Result<(), Rejection> {
@@ -92,6 +125,9 @@ fn check_media_type(head: &Parts) -> Result<(), Rejection> {
 
 /// Maximum size of a body that is read without a permit, in bytes.
 const SMALL_BODY: u64 = 16 << 10;
+
+/// Maximum number of large bodies that are read concurrently.
+const MAX_READS: usize = 8;
 
 const MAX_BODY: usize = 1 << 20;
 const READ_TIMEOUT: Duration = Duration::from_secs(60);

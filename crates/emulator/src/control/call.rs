@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{query::Query, reply::Rejection};
+use super::{body::Json, query::Query, reply::Rejection};
 use crate::{identifier, world::World, worlds::Worlds};
 
 /// A routed request to the control API, with its body read.
@@ -13,8 +13,7 @@ pub(super) struct Call<'a> {
     /// The last segment of the path, if the route has an id there.
     pub(super) id: Option<&'a str>,
     pub(super) query: Query,
-    /// The body; `None` if it is empty.
-    pub(super) body: Option<Value>,
+    pub(super) body: Json<'a>,
 }
 
 impl Call<'_> {
@@ -35,7 +34,7 @@ impl Call<'_> {
     ///
     /// Fails if the request has none.
     pub(super) fn body(&self) -> Result<&Value, Rejection> {
-        let body = self.body.as_ref();
+        let body = self.body.value.as_ref();
         body.ok_or_else(|| Rejection::invalid_json("the request has no body; send a JSON object"))
     }
 

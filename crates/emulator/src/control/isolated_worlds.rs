@@ -28,7 +28,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Reply, Rejection> {
 /// is the only one that has the key.
 pub(super) fn create(call: &Call<'_>) -> Result<Reply, Rejection> {
     let empty = Map::new();
-    let body = call.body.as_ref().map_or(Ok(&empty), object)?;
+    let body = call.body.value.as_ref().map_or(Ok(&empty), object)?;
     let keys = ["secret_id", "secret_key", "from"];
     if let Some(unknown) = body.keys().find(|key| !keys.contains(&key.as_str())) {
         let message = format!("unknown key `{unknown}`; the keys are {}", keys.join(", "));

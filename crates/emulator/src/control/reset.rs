@@ -11,7 +11,7 @@ use crate::fixtures::Fixtures;
 /// Resets groups, persons, faults, rate limit, clock and request log: to the fixtures, which is the
 /// default, or to nothing with `{"to": "nothing"}`.
 pub(super) fn reset(call: &Call<'_>) -> Result<Reply, Rejection> {
-    match target(call.body.as_ref())? {
+    match target(call.body.value.as_ref())? {
         Target::Fixtures => call.world.reset(&call.worlds.fixtures()),
         Target::Nothing => call.world.reset(&Fixtures::empty()),
     }
