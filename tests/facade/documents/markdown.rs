@@ -6,9 +6,10 @@ use std::{
 };
 
 /// Folders with documents, relative to the root of the repository.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
     "",
     "docs",
+    "clients/junit-iai-emulator",
     "clients/pytest-iai-emulator",
     "clients/python",
     "crates/emulator",
