@@ -45,7 +45,7 @@ load *SCENARIOS="all":
 fuzz SECONDS="8" *TARGETS:
     .ci/fuzz.sh {{ SECONDS }} {{ TARGETS }}
 
-# Test with clients in Python, Go and Node.js, with the vendor's SDKs and behind Envoy
+# Test with clients in Python, Go and Node.js, the vendor's SDKs, the emulator's test kits, and behind Envoy
 clients:
     .ci/run vendor-sdk sdks testkits python hostile envoy go node
 
