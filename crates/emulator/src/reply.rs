@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{
     envelope::{self, ApiError, Envelope},
-    faults::{Cut, FaultKind, Page, Taken},
+    faults::{Cut, FaultKind, Page},
     oversized_body::OversizedBody,
+    script::Taken,
 };
 
 /// The body of every response.

@@ -9,9 +9,10 @@ use super::{
     reply::{Rejection, Reply},
 };
 use crate::{
-    faults::{Cut, Fault, FaultKind, Page, Probability, Script, Scripted},
+    faults::{Cut, Fault, FaultKind, Page, Probability},
     identifier,
     memory_budget::Reservation,
+    script::{Script, Scripted},
 };
 
 /// Lists the remaining faults in order.

@@ -10,7 +10,7 @@ use super::{
     reply::{Rejection, Reply},
     time::rfc3339,
 };
-use crate::request_log::ReceivedRequest;
+use crate::received_request::ReceivedRequest;
 
 /// Lists a page of the logged requests, oldest first.
 pub(super) fn list(call: &Call<'_>) -> Result<Reply, Rejection> {
