@@ -234,6 +234,7 @@ impl World {
         (expected.requests_in_flight, expected.waiters) = self.model.singleflight();
         expected.entries = statistics.entries;
         expected.bytes = statistics.bytes;
+        expected.max_bytes = statistics.max_bytes;
         prop_assert_eq!(statistics, expected);
         Ok(())
     }
