@@ -4,10 +4,11 @@
 Usage: .ci/testkits.py PROGRAM
 
 PROGRAM is the built `iai-facade`. Both test suites create worlds in one emulator, whose control API has a
-token, with 50 tests each that meet before they act: they seed the same ids with different values, and fail
-if a world shows what the other suite has put into its own. At the end no world may be left.
+token, with 50 tests each: they seed the same ids with different values, wait for each other at a barrier,
+and fail if a world shows what the other suite has put into its own. At the end no world may be left.
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -23,12 +24,15 @@ KITS = {
     "pytest plugin": [ROOT / "clients/pytest-iai-emulator/test", "--quiet"],
     "JUnit extension": [ROOT / "clients/junit-iai-emulator/test"],
 }
-# Before the meetings, so that no suite waits for the other's build.
+# So that no suite waits at the barrier for the other's build.
 PREPARATIONS = [
     [ROOT / "clients/pytest-iai-emulator/test", "--collect-only", "--quiet"],
     [ROOT / "clients/junit-iai-emulator/test", "test-compile"],
 ]
 TIMEOUT_SECONDS = 300
+
+# Each of the 50 tests of both suites passes the barrier twice.
+BARRIER_REQUESTS = 2 * 50 * 2
 
 
 class Emulator:
@@ -67,26 +71,28 @@ class Emulator:
         self.process.wait()
 
 
-def run_together(emulator, meeting):
-    """Runs all suites at the same time; returns the outputs of those that failed."""
+def run_in_parallel(emulator, barrier):
+    """Runs all tests of both at the same time; returns the outputs of those that failed."""
     environment = os.environ | {
         "IAI_EMULATOR_CONTROL": emulator.control,
         "IAI_EMULATOR_ENDPOINT": emulator.endpoint,
         "IAI_EMULATOR_TOKEN": emulator.token,
-        "IAI_EMULATOR_MEETING": f"{meeting['secret_id']}:{meeting['secret_key']}",
+        "IAI_EMULATOR_BARRIER": f"{barrier['secret_id']}:{barrier['secret_key']}",
     }
-    running = {
-        name: subprocess.Popen(
-            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+
+    def run(command):
+        return subprocess.run(
+            command, env=environment, text=True, timeout=TIMEOUT_SECONDS,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
-        for name, command in KITS.items()
-    }
-    failures = []
-    for name, process in running.items():
-        output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
-        if process.returncode != 0:
-            failures.append(f"the tests of the {name} failed:\n{output}")
-    return failures
+
+    with concurrent.futures.ThreadPoolExecutor(len(KITS)) as pool:
+        results = dict(zip(KITS, pool.map(run, KITS.values())))
+    return [
+        f"the tests of the {name} failed:\n{done.stdout}"
+        for name, done in results.items()
+        if done.returncode != 0
+    ]
 
 
 def main(program):
@@ -96,15 +102,16 @@ def main(program):
     with tempfile.TemporaryDirectory() as folder:
         emulator = Emulator(program, folder)
         try:
-            meeting = emulator.call("POST", "/v1/worlds")
-            failures = run_together(emulator, meeting)
-            met = emulator.call("GET", f"/v1/worlds/{meeting['secret_id']}/requests?limit=1")["count"]
+            barrier = emulator.call("POST", "/v1/worlds")
+            failures = run_in_parallel(emulator, barrier)
+            requests = emulator.call("GET", f"/v1/worlds/{barrier['secret_id']}/requests?limit=1")
             worlds = emulator.call("GET", "/v1/worlds")["worlds"]
         finally:
             emulator.stop()
-    if met != 200:
-        failures.append(f"the suites have met by {met} requests, expected 200: two for each test")
-    if worlds != [{"secret_id": meeting["secret_id"]}]:
+    if requests["count"] != BARRIER_REQUESTS:
+        count = requests["count"]
+        failures.append(f"the barrier has received {count} requests, expected {BARRIER_REQUESTS}")
+    if worlds != [{"secret_id": barrier["secret_id"]}]:
         failures.append(f"the suites have left worlds: {worlds}")
     if failures:
         sys.exit("\n".join(failures))

@@ -1,4 +1,4 @@
-"""Fixtures of the plugin's tests: the vendor's SDK, and meetings with the suite of the JUnit extension."""
+"""Fixtures of the plugin's tests: the vendor's SDK, and a barrier that the suite of the JUnit extension shares."""
 
 import os
 
@@ -55,23 +55,28 @@ def stranger(iai_emulator):
 
 
 @pytest.fixture(scope="session")
-def meeting(iai_emulator_server):
+def barrier(iai_emulator_server):
     """Waits, when called, until the suite of the JUnit extension has come as far.
 
-    Both suites send a request to the world of IAI_EMULATOR_MEETING, SECRET_ID:SECRET_KEY, and wait until
-    as many have arrived as both have sent. Without the variable this suite runs alone, and waits for none.
+    Both suites send a request to the world of IAI_EMULATOR_BARRIER, SECRET_ID:SECRET_KEY, and wait until
+    it has received as many as both have sent. Without the variable, this suite runs alone and does not wait.
+    Fails at once after a wait that has timed out.
     """
-    credential = os.environ.get("IAI_EMULATOR_MEETING")
+    credential = os.environ.get("IAI_EMULATOR_BARRIER")
     if not credential:
         return lambda: None
     world = IaiEmulator(*iai_emulator_server, *credential.split(":"))
     client = Client(world)
-    number = 0
+    generation = 0
+    is_broken = False
 
-    def meet():
-        nonlocal number
-        number += 1
-        client.group_name("meeting")
-        world.wait_for_requests(2 * number, timeout_seconds=60)
+    def wait():
+        nonlocal generation, is_broken
+        assert not is_broken, "the other suite did not reach the barrier before"
+        is_broken = True
+        generation += 1
+        client.group_name("barrier")
+        world.wait_for_requests(2 * generation, timeout_seconds=60)
+        is_broken = False
 
-    return meet
+    return wait

@@ -1,5 +1,5 @@
 """50 tests that would fail if another suite shared their worlds: IsolationTest.java seeds the same ids with
-other values, in the same order. Each test meets its counterpart before and after it acts."""
+other values, in the same order. A barrier holds each test until its counterpart has come as far."""
 
 import concurrent.futures
 
@@ -17,93 +17,93 @@ def is_active(round_number):
 
 
 @rounds
-def test_01_a_group_has_the_name_of_its_own_world(iai_emulator, client, meeting, round_number):
+def test_01_a_group_has_the_name_of_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", f"{MINE} {round_number}")
-    meeting()
+    barrier()
     assert client.group_name("team") == f"{MINE} {round_number}"
-    meeting()
+    barrier()
 
 
 @rounds
-def test_02_a_person_has_the_groups_of_its_own_world(iai_emulator, client, meeting, round_number):
+def test_02_a_person_has_the_groups_of_its_own_world(iai_emulator, client, barrier, round_number):
     groups = [f"{MINE}-{number}" for number in range(round_number + 1)]
     iai_emulator.put_person("alice", groups)
-    meeting()
+    barrier()
     assert client.groups("alice") == groups
-    meeting()
+    barrier()
 
 
 @rounds
-def test_03_the_groups_of_other_worlds_do_not_exist(iai_emulator, client, meeting, round_number):
+def test_03_the_groups_of_other_worlds_do_not_exist(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group(f"{MINE}-{round_number}")
-    meeting()
+    barrier()
     assert client.group_name(f"{MINE}-{round_number}") == f"{MINE}-{round_number}"
     assert client.group_name(f"{THEIRS}-{round_number}") == NO_GROUP
-    meeting()
+    barrier()
 
 
 @rounds
-def test_04_a_fault_applies_to_its_own_world(iai_emulator, client, meeting, round_number):
+def test_04_a_fault_applies_to_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     if is_active(round_number):
         iai_emulator.add_fault(api_error={"code": "InternalError"}, times=100)
-    meeting()
+    barrier()
     assert client.group_name("team") == ("InternalError" if is_active(round_number) else MINE)
-    meeting()
+    barrier()
 
 
 @rounds
 def test_05_a_fault_counts_the_requests_of_its_own_world(
-    iai_emulator, client, meeting, round_number
+    iai_emulator, client, barrier, round_number
 ):
     iai_emulator.put_group("team", MINE)
     times = 1 + round_number
     iai_emulator.add_fault(action="GetGroupInfo", api_error={"code": "InternalError"}, times=times)
-    meeting()
+    barrier()
     results = [client.group_name("team") for _ in range(times + 1)]
     assert results == ["InternalError"] * times + [MINE]
-    meeting()
+    barrier()
 
 
 @rounds
-def test_06_the_log_has_the_requests_of_its_own_world(iai_emulator, client, meeting, round_number):
+def test_06_the_log_has_the_requests_of_its_own_world(iai_emulator, client, barrier, round_number):
     calls = 1 + round_number
     for number in range(calls):
         client.group_name(f"{MINE}-{number}")
-    meeting()
+    barrier()
     requests = iai_emulator.requests()
     assert [it["parameters"]["GroupId"] for it in requests] == [f"{MINE}-{n}" for n in range(calls)]
     assert {it["code"] for it in requests} == {NO_GROUP}
-    meeting()
+    barrier()
 
 
 @rounds
-def test_07_a_wait_counts_the_requests_of_its_own_world(iai_emulator, client, meeting, round_number):
+def test_07_a_wait_counts_the_requests_of_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     if not is_active(round_number):
         client.group_name("team")
-        meeting()
-        meeting()
+        barrier()
+        barrier()
         return
-    meeting()
+    barrier()
     with pytest.raises(TimeoutError, match="0 of 1 requests"):
         iai_emulator.wait_for_requests(1, timeout_seconds=0)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = pool.submit(iai_emulator.wait_for_requests, 1)
         assert client.group_name("team") == MINE
         assert [it["parameters"] for it in waiting.result()] == [{"GroupId": "team"}]
-    meeting()
+    barrier()
 
 
 @rounds
-def test_08_a_reset_empties_its_own_world(iai_emulator, client, meeting, round_number):
+def test_08_a_reset_empties_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     iai_emulator.add_fault(api_error={"code": "InternalError"})
     assert client.group_name("team") == "InternalError"
-    meeting()
+    barrier()
     if is_active(round_number):
         iai_emulator.reset()
-    meeting()
+    barrier()
     if is_active(round_number):
         assert iai_emulator.requests() == []
         assert client.group_name("team") == NO_GROUP
@@ -113,26 +113,26 @@ def test_08_a_reset_empties_its_own_world(iai_emulator, client, meeting, round_n
 
 
 @rounds
-def test_09_a_rate_limit_applies_to_its_own_world(iai_emulator, client, meeting, round_number):
+def test_09_a_rate_limit_applies_to_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     if is_active(round_number):
         iai_emulator.set_rate_limit(0)
-    meeting()
+    barrier()
     limited = "RequestLimitExceeded" if is_active(round_number) else MINE
     assert client.group_name("team") == limited
-    meeting()
+    barrier()
     iai_emulator.set_rate_limit(None)
     assert client.group_name("team") == MINE
 
 
 @rounds
-def test_10_a_clock_belongs_to_its_own_world(iai_emulator, client, meeting, round_number):
+def test_10_a_clock_belongs_to_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     if is_active(round_number):
         iai_emulator.set_clock_offset("1h")
-    meeting()
+    barrier()
     expired = "AuthFailure.SignatureExpire" if is_active(round_number) else MINE
     assert client.group_name("team") == expired
-    meeting()
+    barrier()
     iai_emulator.set_clock_offset(None)
     assert client.group_name("team") == MINE

@@ -19,7 +19,8 @@ import org.junit.jupiter.api.extension.ExtendWith;
 
 /**
  * 50 tests that would fail if another suite shared their worlds: test_isolation.py seeds the same ids with
- * other values, in the same order. Each test meets its counterpart before and after it acts.
+ * other values, in the same order. A barrier holds each test until its counterpart has come as
+ * far.
  */
 @ExtendWith(IaiEmulatorExtension.class)
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
@@ -29,7 +30,7 @@ class IsolationTest {
     private static final String THEIRS = "python";
     private static final String NO_GROUP = "InvalidParameterValue.GroupIdNotExist";
     private static final Map<String, ?> INTERNAL_ERROR = Map.of("code", "InternalError");
-    private static final Meeting MEETING = new Meeting();
+    private static final Barrier BARRIER = new Barrier();
 
     private SdkClient client;
     private int round;
@@ -48,9 +49,9 @@ class IsolationTest {
     @RepeatedTest(ROUNDS)
     void aGroupHasTheNameOfItsOwnWorld(IaiEmulator emulator) {
         emulator.putGroup("team", MINE + " " + round);
-        MEETING.meet();
+        BARRIER.await();
         assertEquals(MINE + " " + round, client.groupName("team"));
-        MEETING.meet();
+        BARRIER.await();
     }
 
     @Order(2)
@@ -58,19 +59,19 @@ class IsolationTest {
     void aPersonHasTheGroupsOfItsOwnWorld(IaiEmulator emulator) throws Exception {
         List<String> groups = IntStream.rangeClosed(0, round).mapToObj(it -> MINE + "-" + it).toList();
         emulator.putPerson("alice", groups.toArray(String[]::new));
-        MEETING.meet();
+        BARRIER.await();
         assertEquals(groups, client.groups("alice"));
-        MEETING.meet();
+        BARRIER.await();
     }
 
     @Order(3)
     @RepeatedTest(ROUNDS)
     void theGroupsOfOtherWorldsDoNotExist(IaiEmulator emulator) {
         emulator.putGroup(MINE + "-" + round, MINE);
-        MEETING.meet();
+        BARRIER.await();
         assertEquals(MINE, client.groupName(MINE + "-" + round));
         assertEquals(NO_GROUP, client.groupName(THEIRS + "-" + round));
-        MEETING.meet();
+        BARRIER.await();
     }
 
     @Order(4)
@@ -80,9 +81,9 @@ class IsolationTest {
         if (isActive) {
             emulator.addFault(Map.of("api_error", INTERNAL_ERROR, "times", 100));
         }
-        MEETING.meet();
+        BARRIER.await();
         assertEquals(isActive ? "InternalError" : MINE, client.groupName("team"));
-        MEETING.meet();
+        BARRIER.await();
     }
 
     @Order(5)
@@ -92,12 +93,12 @@ class IsolationTest {
         int times = 1 + round;
         emulator.addFault(
                 Map.of("action", "GetGroupInfo", "api_error", INTERNAL_ERROR, "times", times));
-        MEETING.meet();
+        BARRIER.await();
         for (int call = 0; call < times; call++) {
             assertEquals("InternalError", client.groupName("team"));
         }
         assertEquals(MINE, client.groupName("team"));
-        MEETING.meet();
+        BARRIER.await();
     }
 
     @Order(6)
@@ -105,13 +106,13 @@ class IsolationTest {
     void theLogHasTheRequestsOfItsOwnWorld(IaiEmulator emulator) {
         List<String> ids = IntStream.rangeClosed(0, round).mapToObj(it -> MINE + "-" + it).toList();
         ids.forEach(client::groupName);
-        MEETING.meet();
+        BARRIER.await();
         List<ReceivedRequest> requests = emulator.requests();
         assertEquals(ids, requests.stream().map(it -> it.parameters().get("GroupId")).toList());
         assertEquals(
                 Collections.nCopies(ids.size(), NO_GROUP),
                 requests.stream().map(ReceivedRequest::code).toList());
-        MEETING.meet();
+        BARRIER.await();
     }
 
     @Order(7)
@@ -120,11 +121,11 @@ class IsolationTest {
         emulator.putGroup("team", MINE);
         if (!isActive) {
             client.groupName("team");
-            MEETING.meet();
-            MEETING.meet();
+            BARRIER.await();
+            BARRIER.await();
             return;
         }
-        MEETING.meet();
+        BARRIER.await();
         var error =
                 assertThrows(
                         AssertionError.class, () -> emulator.waitForRequests(1, Duration.ZERO));
@@ -136,7 +137,7 @@ class IsolationTest {
         assertEquals(
                 List.of(Map.of("GroupId", "team")),
                 waiting.join().stream().map(ReceivedRequest::parameters).toList());
-        MEETING.meet();
+        BARRIER.await();
     }
 
     @Order(8)
@@ -145,11 +146,11 @@ class IsolationTest {
         emulator.putGroup("team", MINE);
         emulator.addFault(Map.of("api_error", INTERNAL_ERROR));
         assertEquals("InternalError", client.groupName("team"));
-        MEETING.meet();
+        BARRIER.await();
         if (isActive) {
             emulator.reset();
         }
-        MEETING.meet();
+        BARRIER.await();
         assertEquals(isActive ? 0 : 1, emulator.requests().size());
         assertEquals(isActive ? NO_GROUP : MINE, client.groupName("team"));
     }
@@ -161,9 +162,9 @@ class IsolationTest {
         if (isActive) {
             emulator.setRateLimit(0);
         }
-        MEETING.meet();
+        BARRIER.await();
         assertEquals(isActive ? "RequestLimitExceeded" : MINE, client.groupName("team"));
-        MEETING.meet();
+        BARRIER.await();
         emulator.removeRateLimit();
         assertEquals(MINE, client.groupName("team"));
     }
@@ -175,9 +176,9 @@ class IsolationTest {
         if (isActive) {
             emulator.setClockOffset(Duration.ofHours(1));
         }
-        MEETING.meet();
+        BARRIER.await();
         assertEquals(isActive ? "AuthFailure.SignatureExpire" : MINE, client.groupName("team"));
-        MEETING.meet();
+        BARRIER.await();
         emulator.setClockOffset(Duration.ZERO);
         assertEquals(MINE, client.groupName("team"));
     }
