@@ -77,7 +77,10 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Reply, Rejection> {
 
 /// Returns the rejection for a world that does not exist.
 pub(super) fn absent(secret_id: &str) -> Rejection {
-    Rejection::not_found(format!("there is no world `{secret_id}`"))
+    Rejection::not_found(format!(
+        "there is no isolated world `{secret_id}`; POST /v1/worlds creates one, and the paths of the main \
+         world are below /v1"
+    ))
 }
 
 impl From<CreateWorldError> for Rejection {
