@@ -32,7 +32,8 @@ async fn bad_paths_methods_and_queries_are_rejected() {
         ("GET", "/v1/groups/%00", 400, "invalid_path"),
         ("GET", long.as_str(), 400, "invalid_path"),
         ("POST", "/v1/groups", 405, "method_not_allowed"),
-        ("HEAD", "/v1/groups", 405, ""),
+        ("HEAD", "/v1/groups/unknown", 404, ""),
+        ("HEAD", "/v1/reset", 405, ""),
         ("BREW", "/v1/groups/aaa", 405, "method_not_allowed"),
         ("GET", "/v1/reset", 405, "method_not_allowed"),
         ("GET", "/v1/groups?limit=0", 400, "invalid_query"),
@@ -61,7 +62,22 @@ async fn a_rejected_method_is_told_the_methods_of_the_path() {
     let emulator = ControlledEmulator::start().await;
     let response = exchange(emulator.control, "POST", "/v1/groups/aaa", &[], "").await;
     let headers = response.unwrap().headers().clone();
-    assert_eq!(headers["allow"], "GET, PUT, PATCH, DELETE");
+    assert_eq!(headers["allow"], "GET, HEAD, PUT, PATCH, DELETE");
+}
+
+#[tokio::test]
+async fn head_returns_the_headers_of_get() {
+    let emulator = ControlledEmulator::start().await;
+    for path in ["/v1/health", "/v1/groups/aaa"] {
+        let [get, head] = ["GET", "HEAD"]
+            .map(|method| async move { exchange(emulator.control, method, path, &[], "").await });
+        let (get, head) = (get.await.unwrap(), head.await.unwrap());
+        assert_eq!(head.status(), 200, "{path}");
+        for name in ["content-length", "content-type"] {
+            assert_eq!(head.headers()[name], get.headers()[name], "{path}");
+        }
+        assert!(head.body().is_empty(), "{path}");
+    }
 }
 
 #[tokio::test]

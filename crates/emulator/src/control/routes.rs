@@ -155,7 +155,7 @@ pub(super) fn is_public(segments: &[Cow<'_, str>]) -> bool {
         .any(|route| route.matches(below_v1(segments)).is_some())
 }
 
-/// Finds the operation of a request.
+/// Finds the operation of a request. HEAD has the operations of GET.
 ///
 /// # Errors
 ///
@@ -171,6 +171,8 @@ pub(super) fn find<'a>(method: &str, segments: &'a [Cow<'_, str>]) -> Result<Fou
     let (route, id) = routes
         .find_map(|route| Some((route, route.matches(segments)?)))
         .ok_or_else(|| Rejection::not_found("no such path; /v1/openapi.json has all of them"))?;
+    // The HTTP server leaves out the body of a response to HEAD.
+    let method = if method == "HEAD" { "GET" } else { method };
     let mut operations = route.operations.iter();
     let operation = operations
         .find(|operation| operation.method == method)
@@ -212,7 +214,10 @@ impl Route {
     }
 
     fn methods(&self) -> String {
-        let methods = self.operations.iter().map(|it| it.method);
+        let methods = self.operations.iter().map(|it| match it.method {
+            "GET" => "GET, HEAD",
+            method => method,
+        });
         methods.collect::<Vec<_>>().join(", ")
     }
 }
