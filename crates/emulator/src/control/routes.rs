@@ -139,8 +139,16 @@ pub(super) struct Found<'a> {
 ///
 /// # Errors
 ///
-/// Fails if a segment is not UTF-8.
+/// Fails if a segment is not UTF-8, or has a `%` without two hexadecimal digits, which shows that the
+/// client does not encode ids.
 pub(super) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, Rejection> {
+    let mut encodings = path.split('%').skip(1);
+    let is_hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    if !encodings.all(|rest| rest.as_bytes().get(..2).is_some_and(is_hex)) {
+        return Err(Rejection::invalid_path(
+            "a `%` in the path must be followed by two hexadecimal digits; `%25` encodes `%`",
+        ));
+    }
     let segments = path.strip_prefix('/').unwrap_or(path).split('/');
     segments
         .map(|segment| percent_decode_str(segment).decode_utf8())
