@@ -3,6 +3,7 @@
 mod access;
 mod bad_input;
 mod dataset;
+mod documented_responses;
 mod faults;
 mod requests;
 mod settings;
