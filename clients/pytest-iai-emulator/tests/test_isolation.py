@@ -17,7 +17,7 @@ def is_active(round_number):
 
 
 @rounds
-def test_01_a_group_has_the_name_of_its_own_world(iai_emulator, client, barrier, round_number):
+def test_a_group_has_the_name_of_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", f"{MINE} {round_number}")
     barrier()
     assert client.group_name("team") == f"{MINE} {round_number}"
@@ -25,7 +25,7 @@ def test_01_a_group_has_the_name_of_its_own_world(iai_emulator, client, barrier,
 
 
 @rounds
-def test_02_a_person_has_the_groups_of_its_own_world(iai_emulator, client, barrier, round_number):
+def test_a_person_has_the_groups_of_its_own_world(iai_emulator, client, barrier, round_number):
     groups = [f"{MINE}-{number}" for number in range(round_number + 1)]
     iai_emulator.put_person("alice", groups)
     barrier()
@@ -34,7 +34,7 @@ def test_02_a_person_has_the_groups_of_its_own_world(iai_emulator, client, barri
 
 
 @rounds
-def test_03_the_groups_of_other_worlds_do_not_exist(iai_emulator, client, barrier, round_number):
+def test_the_groups_of_other_worlds_do_not_exist(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group(f"{MINE}-{round_number}")
     barrier()
     assert client.group_name(f"{MINE}-{round_number}") == f"{MINE}-{round_number}"
@@ -43,7 +43,7 @@ def test_03_the_groups_of_other_worlds_do_not_exist(iai_emulator, client, barrie
 
 
 @rounds
-def test_04_a_fault_applies_to_its_own_world(iai_emulator, client, barrier, round_number):
+def test_a_fault_applies_to_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     if is_active(round_number):
         iai_emulator.add_fault(api_error={"code": "InternalError"}, times=100)
@@ -53,7 +53,7 @@ def test_04_a_fault_applies_to_its_own_world(iai_emulator, client, barrier, roun
 
 
 @rounds
-def test_05_a_fault_counts_the_requests_of_its_own_world(
+def test_a_fault_counts_the_requests_of_its_own_world(
     iai_emulator, client, barrier, round_number
 ):
     iai_emulator.put_group("team", MINE)
@@ -66,7 +66,7 @@ def test_05_a_fault_counts_the_requests_of_its_own_world(
 
 
 @rounds
-def test_06_the_log_has_the_requests_of_its_own_world(iai_emulator, client, barrier, round_number):
+def test_the_log_has_the_requests_of_its_own_world(iai_emulator, client, barrier, round_number):
     calls = 1 + round_number
     for number in range(calls):
         client.group_name(f"{MINE}-{number}")
@@ -78,7 +78,7 @@ def test_06_the_log_has_the_requests_of_its_own_world(iai_emulator, client, barr
 
 
 @rounds
-def test_07_a_wait_counts_the_requests_of_its_own_world(iai_emulator, client, barrier, round_number):
+def test_a_wait_counts_the_requests_of_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     if not is_active(round_number):
         client.group_name("team")
@@ -96,7 +96,7 @@ def test_07_a_wait_counts_the_requests_of_its_own_world(iai_emulator, client, ba
 
 
 @rounds
-def test_08_a_reset_empties_its_own_world(iai_emulator, client, barrier, round_number):
+def test_a_reset_empties_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     iai_emulator.add_fault(api_error={"code": "InternalError"})
     assert client.group_name("team") == "InternalError"
@@ -113,7 +113,7 @@ def test_08_a_reset_empties_its_own_world(iai_emulator, client, barrier, round_n
 
 
 @rounds
-def test_09_a_rate_limit_applies_to_its_own_world(iai_emulator, client, barrier, round_number):
+def test_a_rate_limit_applies_to_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     if is_active(round_number):
         iai_emulator.set_rate_limit(0)
@@ -126,7 +126,7 @@ def test_09_a_rate_limit_applies_to_its_own_world(iai_emulator, client, barrier,
 
 
 @rounds
-def test_10_a_clock_belongs_to_its_own_world(iai_emulator, client, barrier, round_number):
+def test_a_clock_belongs_to_its_own_world(iai_emulator, client, barrier, round_number):
     iai_emulator.put_group("team", MINE)
     if is_active(round_number):
         iai_emulator.set_clock_offset("1h")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 import urllib.error
@@ -166,3 +167,10 @@ def test_faults_and_items_are_deleted(iai_emulator, client):
     iai_emulator.delete_person("alice")
     unknown = "InvalidParameterValue.GroupIdNotExist", []
     assert (client.group_name("team"), client.groups("alice")) == unknown
+
+
+def test_the_example_of_the_readme_passes(pytester, own_process):
+    readme = pathlib.Path(__file__).resolve().parent.parent / "README.md"
+    (example,) = re.findall(r"^```python\n(.*?)^```$", readme.read_text(), re.DOTALL | re.MULTILINE)
+    pytester.makepyfile(example)
+    pytester.runpytest_inprocess().assert_outcomes(passed=1)
