@@ -56,6 +56,7 @@ async fn wrong_settings_are_rejected_and_change_nothing() {
         ("/v1/clock", json!({"offset": 60})),
         ("/v1/clock", json!({"offset": "60"})),
         ("/v1/clock", json!({"offset": "--1s"})),
+        ("/v1/clock", json!({"offset": "-500ms"})),
         ("/v1/clock", json!({"offset_seconds": 60})),
     ] {
         let error = emulator.expect(422, "PUT", path, &body).await;
