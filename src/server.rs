@@ -20,6 +20,7 @@ mod preface;
 mod readiness;
 mod rejection_log;
 mod reload;
+mod reload_metrics;
 mod response_body;
 mod routes;
 mod start_up;
@@ -38,7 +39,8 @@ use tokio_stream::{Stream, StreamExt};
 use self::{
     access_log::AccessLog, call_metrics::CallMetrics, calls::Calls,
     connection_slots::ConnectionSlots, handshake::Handshake, metrics::ServerCollector,
-    readiness::Readiness, reload::Reloading, routes::Routes, shutdown::Signal,
+    readiness::Readiness, reload::Reloading, reload_metrics::ReloadMetrics, routes::Routes,
+    shutdown::Signal,
 };
 use crate::{
     auth::{AuthFiles, Authenticator},
@@ -135,8 +137,10 @@ impl Server {
             readiness: readiness.clone(),
             client: client.clone(),
             log_control: log_control.clone(),
+            tls: files.tls.clone(),
         };
         collector.register(&mut registry);
+        let reloads = ReloadMetrics::new(&mut registry);
         Ok(Self {
             grpc,
             admin,
@@ -148,7 +152,8 @@ impl Server {
             handshake,
             calls,
             registry: Arc::new(registry),
-            reloading: Reloading::new(files, client.clock().clone()).map_err(BindError::Signal)?,
+            reloading: Reloading::new(files, client.clock().clone(), reloads)
+                .map_err(BindError::Signal)?,
             readiness,
             client,
             log_control,

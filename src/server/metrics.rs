@@ -5,8 +5,10 @@ use std::{fmt, sync::Arc};
 
 use super::{calls::Calls, connection_slots::ConnectionSlots, readiness::Readiness};
 use crate::{
+    files::file_watcher::FileWatcher,
     metrics::{Collector, DescriptorEncoder, ProcessMetrics, Registry, Values},
     telemetry::LogControl,
+    tls::{certificate, server::ServerTls},
     upstream::Client,
 };
 
@@ -18,6 +20,7 @@ pub(super) struct ServerCollector {
     pub(super) readiness: Readiness,
     pub(super) client: Client,
     pub(super) log_control: Option<LogControl>,
+    pub(super) tls: Option<Arc<FileWatcher<ServerTls>>>,
 }
 
 impl ServerCollector {
@@ -33,7 +36,7 @@ impl Collector for ServerCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut values = Values::new(encoder);
         self.encode_load(&mut values)?;
-        self.encode_credentials(&mut values)?;
+        self.encode_expiry(&mut values)?;
         values.gauges(
             "iai_facade_ready",
             "Whether a condition of readiness is met",
@@ -96,7 +99,7 @@ impl ServerCollector {
         )
     }
 
-    fn encode_credentials(&self, values: &mut Values<'_>) -> fmt::Result {
+    fn encode_expiry(&self, values: &mut Values<'_>) -> fmt::Result {
         let counters = self.client.credentials().counters();
         values.counters(
             "iai_facade_credential_refreshes",
@@ -110,6 +113,13 @@ impl ServerCollector {
             "iai_facade_credential_expiry_timestamp_seconds",
             "Time at which the credential expires, since the Unix epoch; none if it is permanent",
             expiry.map(|expiry| ([], expiry)),
+        )?;
+        let certificate = self.tls.as_ref().map(|tls| tls.current());
+        let expiry = certificate.and_then(|tls| certificate::expiry(&tls.certificate));
+        values.gauges(
+            "iai_facade_tls_certificate_expiry_timestamp_seconds",
+            "Time at which the server certificate expires, since the Unix epoch; none without TLS",
+            expiry.map(|expiry| ([], expiry.unix_timestamp() as f64)),
         )
     }
 }

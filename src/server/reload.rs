@@ -4,6 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::reload_metrics::{CERTIFICATES, ReloadMetrics, TOKENS};
 use crate::{
     auth::{AuthFiles, BearerTokens},
     clock::Clock,
@@ -23,6 +24,7 @@ pub(super) struct Reloading {
     certificates: Option<Reloaded<ServerTls>>,
     tokens: Option<Reloaded<BearerTokens>>,
     clock: Clock,
+    metrics: ReloadMetrics,
     /// Prevents SIGHUP from terminating the process even if no file is reloaded.
     _requests: ReloadRequests,
 }
@@ -35,16 +37,18 @@ struct Reloaded<T> {
 }
 
 impl Reloading {
-    /// Starts to listen for SIGHUP. The validity of certificates is checked with `clock`.
+    /// Starts to listen for SIGHUP. The validity of certificates is checked with `clock`, and reloads are
+    /// counted in `metrics`.
     ///
     /// # Errors
     ///
     /// Returns an error if the signal handler cannot be installed.
-    pub(super) fn new(files: &AuthFiles, clock: Clock) -> io::Result<Self> {
+    pub(super) fn new(files: &AuthFiles, clock: Clock, metrics: ReloadMetrics) -> io::Result<Self> {
         Ok(Self {
             certificates: files.tls.as_ref().map(Reloaded::new).transpose()?,
             tokens: files.tokens.as_ref().map(Reloaded::new).transpose()?,
             clock,
+            metrics,
             _requests: ReloadRequests::listen()?,
         })
     }
@@ -67,12 +71,12 @@ impl Reloading {
         }
         tokio::join!(
             run(
-                "certificates",
+                (CERTIFICATES, &self.metrics),
                 self.certificates,
                 move |current, new| keep_valid(current, new, &clock),
                 || validity.iter_mut().for_each(Validity::report),
             ),
-            run("tokens", self.tokens, |_, _| Ok(()), || {}),
+            run((TOKENS, &self.metrics), self.tokens, |_, _| Ok(()), || {}),
         );
     }
 }
@@ -122,7 +126,7 @@ fn keep_valid(current: &ServerTls, new: &ServerTls, clock: &Clock) -> Result<(),
 }
 
 async fn run<T: Send + Sync + 'static>(
-    what: &str,
+    reported: (&'static str, &ReloadMetrics),
     reloaded: Option<Reloaded<T>>,
     check: impl Fn(&T, &T) -> Result<(), String> + Clone + Send + 'static,
     mut after: impl FnMut(),
@@ -141,22 +145,26 @@ async fn run<T: Send + Sync + 'static>(
             _ = ticks.tick() => {}
             () = requests.next() => {}
         }
-        reload(what, Arc::clone(&files), check.clone()).await;
+        reload(reported, Arc::clone(&files), check.clone()).await;
         after();
     }
 }
 
-/// Reloads files on a blocking thread, so that a slow disk delays no call, and logs the result.
+/// Reloads files on a blocking thread, so that a slow disk delays no call; logs and counts the result.
 async fn reload<T: Send + Sync + 'static>(
-    what: &str,
+    (what, metrics): (&'static str, &ReloadMetrics),
     files: Arc<FileWatcher<T>>,
     check: impl Fn(&T, &T) -> Result<(), String> + Send + 'static,
 ) {
     match tokio::task::spawn_blocking(move || files.reload(check)).await {
         Ok(Reload::Unchanged) => {}
         Ok(Reload::Recovered) => tracing::info!(what, "reload succeeded again, nothing changed"),
-        Ok(Reload::Replaced) => tracing::info!(what, "files reloaded"),
+        Ok(Reload::Replaced) => {
+            metrics.replaced(what);
+            tracing::info!(what, "files reloaded");
+        }
         Ok(Reload::Failed(reason)) => {
+            metrics.failed(what);
             tracing::warn!(what, reason, "reload failed, keeping previous version");
         }
         Err(error) => tracing::error!(what, %error, "reload task failed"),

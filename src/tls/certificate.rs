@@ -51,6 +51,16 @@ pub fn invalidity(certificate: &CertificateDer<'_>, now: UtcDateTime) -> Option<
     }
 }
 
+/// Returns the time after which a certificate is not valid, or `None` if it cannot be parsed.
+pub fn expiry(certificate: &CertificateDer<'_>) -> Option<UtcDateTime> {
+    // The library tells the time only in this error.
+    if let webpki::Error::CertExpired { not_after, .. } = verify(certificate, UtcDateTime::MAX)? {
+        Some(utc(not_after))
+    } else {
+        None
+    }
+}
+
 /// Returns the messages of an error and of its causes. If the certificate of `holder` was made in a way
 /// that TLS rejects, adds the command that makes a valid one.
 pub fn explain(error: &(dyn Error + 'static), holder: Holder<'_>) -> String {
@@ -138,9 +148,12 @@ fn verify(certificate: &CertificateDer<'_>, now: UtcDateTime) -> Option<webpki::
         .err()
 }
 
+fn utc(time: UnixTime) -> UtcDateTime {
+    UtcDateTime::from(UNIX_EPOCH + Duration::from_secs(time.as_secs()))
+}
+
 fn date(time: UnixTime) -> String {
-    let time = UNIX_EPOCH + Duration::from_secs(time.as_secs());
-    let time = UtcDateTime::from(time);
+    let time = utc(time);
     time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }
 
@@ -162,6 +175,8 @@ mod tests {
         };
 
         assert_eq!(at(2026, 1, 15), None);
+        let end = UtcDateTime::from(date_time_ymd(2026, 2, 1));
+        assert_eq!(expiry(certificate.der()), Some(end));
         let early = "the certificate is not valid before 2026-01-01T00:00:00Z";
         assert_eq!(at(2025, 12, 31).as_deref(), Some(early));
         let late = "the certificate expired at 2026-02-01T00:00:00Z";

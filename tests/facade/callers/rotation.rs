@@ -17,7 +17,9 @@ use crate::harness::{
     Program, TRACE_LOG,
     authority::{Authority, Issued},
     bearer_tokens::digest,
-    credentials, fifo, settings,
+    credentials, fifo,
+    samples::Samples,
+    settings,
     steady_callers::{Load, call},
     tls_client::{channel, open},
 };
@@ -124,6 +126,17 @@ async fn a_failed_reload_keeps_the_previous_version_and_is_logged_once() {
     secrets.put(&server, &authority.pem(), &tokens(&[NEW]));
     program.reload(REPLACED, "tokens").await;
 
+    let samples = Samples::scrape(program.admin).await;
+    for (file, outcome, reloads) in [
+        ("certificates", "failed", 3.0),
+        ("tokens", "failed", 1.0),
+        ("tokens", "replaced", 1.0),
+    ] {
+        let labels = format!("file=\"{file}\",outcome=\"{outcome}\"");
+        let sample = format!("iai_facade_file_reloads_total{{{labels}}}");
+        assert_eq!(samples.get(&sample), reloads, "{sample}");
+    }
+    assert!(samples.get("iai_facade_tls_certificate_expiry_timestamp_seconds") > 0.0);
     let ended = channel(program.address, &authority, Some(&client));
     assert_eq!(call(ended, NEW).await, Ok(()));
     let log = program.ended(&secrets).await;
@@ -343,6 +356,7 @@ impl Secrets {
 struct Running {
     program: Program,
     address: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl Running {
@@ -351,8 +365,11 @@ impl Running {
         let flags = flags.each_ref().map(String::as_str);
         let (program, addresses) =
             Program::serve(&[&["--emulate"], &flags[..]].concat(), &TRACE_LOG).await;
-        let address = addresses.grpc;
-        Self { program, address }
+        Self {
+            program,
+            address: addresses.grpc,
+            admin: addresses.admin,
+        }
     }
 
     /// Triggers a reload and returns the log line about these files.
