@@ -33,7 +33,7 @@ pub use faults::{Cut, Fault, FaultKind, Page, Probability};
 pub use fixtures::{Changes, Fixtures, FixturesError};
 pub use received_request::ReceivedRequest;
 use secrecy::SecretString;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 pub use verification::SignatureRejection;
 use worlds::Worlds;
@@ -105,7 +105,7 @@ impl Emulator {
         fixtures: Fixtures,
         tls: Option<TlsAcceptor>,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
+        let listener = listener::bind(listen)?;
         let address = listener.local_addr()?;
         let worlds = Arc::new(Worlds::new(fixtures));
         let mut server = JoinSet::new();
@@ -137,7 +137,7 @@ impl Emulator {
                 "a control API beyond loopback requires a token",
             ));
         }
-        let listener = TcpListener::bind(listen).await?;
+        let listener = listener::bind(listen)?;
         let address = listener.local_addr()?;
         let control = Control::new(Arc::clone(&self.worlds), token.map(Token::from));
         let control = Arc::new(control);
