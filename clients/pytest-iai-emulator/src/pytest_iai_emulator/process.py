@@ -31,7 +31,6 @@ def running_emulator(program):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stderr.close()
 
 
 def _spawn(program):
@@ -68,6 +67,7 @@ def _addresses(process, program):
             lines.append(line)
     finally:
         limit.cancel()
+    process.stderr.close()
     raise StartError(f"{program} emulate did not start:\n{''.join(lines)}")
 
 
@@ -81,5 +81,7 @@ def _fields(line):
 
 
 def _drain(log):
-    for _ in log:
-        pass
+    """Reads the log to its end, and closes it: no other thread may close it during a read."""
+    with log:
+        for _ in log:
+            pass
