@@ -9,8 +9,9 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use http::HeaderValue;
@@ -35,6 +36,8 @@ pub struct Context {
     identity: Identity,
     request_id: Option<HeaderValue>,
     attempts: AtomicU32,
+    /// The time in the rate limiter's queue, in microseconds.
+    queued: AtomicU64,
     /// The context of the shared request that this call waits for; its attempts count for this call too.
     followed: Mutex<Option<Arc<Self>>>,
     provenance: OnceLock<Provenance>,
@@ -52,6 +55,7 @@ impl Context {
             identity,
             request_id: None,
             attempts: AtomicU32::new(0),
+            queued: AtomicU64::new(0),
             followed: Mutex::default(),
             provenance: OnceLock::new(),
             subject: OnceLock::new(),
@@ -122,6 +126,22 @@ impl Context {
         self.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Returns the time that attempts for this call, and for the shared requests it waited for, were in the
+    /// queue of the rate limiter.
+    pub fn queued(&self) -> Duration {
+        let followed = self.followed.lock();
+        let shared = followed
+            .as_ref()
+            .map_or(Duration::ZERO, |other| other.queued());
+        Duration::from_micros(self.queued.load(Ordering::Relaxed)) + shared
+    }
+
+    /// Adds the time that an attempt was in the queue of the rate limiter.
+    pub fn add_queued(&self, time: Duration) {
+        let microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.queued.fetch_add(microseconds, Ordering::Relaxed);
+    }
+
     /// Counts the attempts of `other`, a shared request that this call waits for, from now on.
     ///
     /// Attempts of a shared request that it waited for before stay counted.
@@ -130,6 +150,7 @@ impl Context {
         if let Some(before) = followed.replace(other) {
             self.attempts
                 .fetch_add(before.attempts(), Ordering::Relaxed);
+            self.add_queued(before.queued());
         }
     }
 
@@ -248,7 +269,7 @@ mod tests {
         let deadline = Deadline::new(
             tokio::time::Instant::now(),
             None,
-            std::time::Duration::from_secs(1),
+            Duration::from_secs(1),
         );
         let context = || {
             Arc::new(Context::new(

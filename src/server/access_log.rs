@@ -192,6 +192,7 @@ impl Line {
                     // Evaluated, and so hashed, only if the line is written.
                     subject = self.log.subject_field(self.context.subject()),
                     upstream.attempts = self.context.attempts(),
+                    queue_ms = milliseconds(self.context.queued()),
                     upstream.cache = provenance.map(|provenance| provenance.origin.name()),
                     upstream.request_id = upstream_id.and_then(|id| id.to_str().ok()),
                     error = Some(error).filter(|error| !error.is_empty()),
@@ -212,6 +213,11 @@ impl Line {
     fn rpc(&self) -> &str {
         rpc(self.path.as_ref().map_or("", PathAndQuery::path))
     }
+}
+
+/// Returns a duration in milliseconds, unless it is shorter than one.
+fn milliseconds(duration: Duration) -> Option<f64> {
+    (duration.as_millis() > 0).then(|| (duration.as_secs_f64() * 1e6).round() / 1e3)
 }
 
 fn rpc(path: &str) -> &str {

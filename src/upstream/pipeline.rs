@@ -308,6 +308,7 @@ impl Attempts {
         // Upstream may have failed during the wait.
         let admitted = Instant::now();
         self.metrics.admitted(admitted - arrived);
+        context.add_queued(admitted - arrived);
         if admitted - arrived > NEGLIGIBLE_WAIT {
             self.circuit_breaker
                 .try_acquire(source, fastrand::f64(), admitted)?;

@@ -42,6 +42,28 @@ async fn a_failed_call_is_logged_with_every_detail_but_the_id() {
 }
 
 #[tokio::test]
+async fn a_successful_call_is_logged_with_its_time_in_the_queue() {
+    let flags = ["--emulate", "--upstream-rate", "5", "--log-slow", "0s"];
+    let (mut program, addresses) = Program::serve(&flags, &[]).await;
+    let mut client = client(addresses.grpc);
+
+    // Until the rate is used up, calls do not wait.
+    let line = loop {
+        client.get_group_info(group("aaa")).await.unwrap();
+        let line = program.line("call").await;
+        if line["queue_ms"] != Value::Null {
+            break line;
+        }
+    };
+
+    let queued = line["queue_ms"].as_f64().unwrap();
+    assert!(
+        (1.0..=line["duration_ms"].as_f64().unwrap()).contains(&queued),
+        "{line}"
+    );
+}
+
+#[tokio::test]
 async fn the_log_level_follows_the_fault_and_only_the_log_has_the_cause() {
     let fixtures = fixtures(&[
         r#"api_error = { code = "AuthFailure.SignatureFailure", message = "words for the log" }"#,
