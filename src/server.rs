@@ -12,6 +12,7 @@ mod graceful_close;
 mod handshake;
 mod handshake_log;
 mod health;
+mod listener;
 mod loopback;
 mod max_connection_age;
 mod metrics;
@@ -123,8 +124,8 @@ impl Server {
             &settings.log,
             CallMetrics::new(&settings.metrics, &mut registry),
         );
-        let (grpc, grpc_address) = listen(settings.listening.grpc).await?;
-        let (admin, admin_address) = listen(settings.listening.admin).await?;
+        let (grpc, grpc_address) = listen(settings.listening.grpc)?;
+        let (admin, admin_address) = listen(settings.listening.admin)?;
         let authenticator = Authenticator::new(&settings.callers, files);
         warn_if_open(files, grpc_address);
         let handshake = Handshake::new(files.tls.clone(), authenticator.clone());
@@ -252,13 +253,11 @@ fn warn_if_open(files: &AuthFiles, address: SocketAddr) {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
-    let listen = async {
-        let listener = TcpListener::bind(address).await?;
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
+    let listen = || {
+        let listener = listener::bind(address)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
-    listen
-        .await
-        .map_err(|source| BindError::Listen { address, source })
+    listen().map_err(|source| BindError::Listen { address, source })
 }
