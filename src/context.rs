@@ -266,11 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn attempts_of_shared_requests_are_counted() {
-        let deadline = Deadline::new(
-            tokio::time::Instant::now(),
-            None,
-            Duration::from_secs(1),
-        );
+        let deadline = Deadline::new(tokio::time::Instant::now(), None, Duration::from_secs(1));
         let context = || {
             Arc::new(Context::new(
                 deadline,
