@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, metadata::MetadataValue};
 use self::response_metadata::add_provenance;
 pub use self::{
     failure::{Failure, MAX_MESSAGE_BYTES, Unauthenticated},
-    report::documented_errors,
+    report::{documented_errors, own_errors},
     response_metadata::X_TC_REQUEST_ID,
 };
 use crate::{

@@ -61,7 +61,8 @@ impl CallMetrics {
             .iter()
             .map(|method| MethodMetrics::new(&method.full_name, &families, &codes, &errors));
         let methods = methods.collect();
-        let other = MethodMetrics::new(OTHER, &families, &[Code::Unimplemented], &[]);
+        let own: Vec<_> = service::own_errors().collect();
+        let other = MethodMetrics::new(OTHER, &families, &[Code::Unimplemented], &own);
         registry.register(
             "grpc_server_call_started",
             "Calls to the service that arrived",

@@ -22,14 +22,22 @@ const OWN_DOMAIN: &str = "iaifacade.v1";
 /// `ErrorInfo.domain` of errors that Tencent Cloud returned, from any of its sites.
 const UPSTREAM_DOMAIN: &str = "iai.tencentcloudapi.com";
 
+/// Returns the names of the errors of this service.
+pub fn own_errors() -> impl Iterator<Item = ErrorName> {
+    reason::all_own().map(|reason| ErrorName {
+        domain: OWN_DOMAIN,
+        reason: reason.into(),
+    })
+}
+
 /// Returns the names of all errors: those of this service, and those of the documented codes of Tencent
 /// Cloud.
 pub fn documented_errors() -> impl Iterator<Item = ErrorName> {
-    let own = reason::all_own().map(|reason| (OWN_DOMAIN, reason.into()));
-    let upstream = error_code::documented_codes()
-        .map(|code| (UPSTREAM_DOMAIN, reason::of_upstream_code(code).into()));
-    own.chain(upstream)
-        .map(|(domain, reason)| ErrorName { domain, reason })
+    let upstream = error_code::documented_codes().map(|code| ErrorName {
+        domain: UPSTREAM_DOMAIN,
+        reason: reason::of_upstream_code(code).into(),
+    });
+    own_errors().chain(upstream)
 }
 
 /// An error as the client will receive it.

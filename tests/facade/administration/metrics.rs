@@ -242,6 +242,9 @@ async fn what_clients_make_up_adds_no_samples() {
         samples.get("grpc_server_call_started_total{grpc_method=\"other\"}"),
         200.0
     );
+    let unknown = "iai_facade_errors_total{grpc_method=\"other\",domain=\"iaifacade.v1\",\
+                   reason=\"METHOD_UNKNOWN\"}";
+    assert_eq!(samples.get(unknown), 200.0);
     // One for the reason of undocumented codes.
     assert!(samples.iter().count() <= before + 1);
     let text: String = samples.iter().map(|(name, _)| name).collect();
