@@ -94,7 +94,7 @@ pub(super) fn verify(
 /// Why a request was rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rejection {
-    /// What the client is told.
+    /// The error that the client receives.
     pub(super) error: ApiError,
     /// What is wrong, for the developer of the client.
     pub(super) reason: String,
