@@ -224,28 +224,25 @@ pub enum Message {
 }
 
 impl Class {
-    /// Returns the name in metrics, which may not change.
+    /// Returns the name in documents and in metrics, which may not change. Classes that callers and operators
+    /// need not tell apart share one.
     pub fn name(self) -> &'static str {
         match self {
             Self::Account => "account",
             Self::AlreadyExists => "already_exists",
-            Self::BadField(_) => "bad_field",
+            Self::BadField(_) | Self::PageTooLarge | Self::ResponseTooLarge => "bad_field",
             Self::BadRequest => "bad_request",
-            Self::BillingLookup => "billing_lookup",
             Self::Clock => "clock",
             Self::Conflict => "conflict",
-            Self::Credentials => "credentials",
+            Self::Credentials | Self::StaleCredential => "credentials",
             Self::FacadeFault => "facade_fault",
             Self::NotFound(_) => "not_found",
             Self::OutOfRange(_) => "out_of_range",
-            Self::PageTooLarge => "page_too_large",
             Self::Policy => "policy",
             Self::Quota => "quota",
-            Self::ResponseTooLarge => "response_too_large",
-            Self::StaleCredential => "stale_credential",
             Self::State => "state",
             Self::Throttled => "throttled",
-            Self::Transient => "transient",
+            Self::BillingLookup | Self::Transient => "transient",
             Self::Unknown => "unknown",
             Self::UpstreamFault => "upstream_fault",
             Self::Withdrawn => "withdrawn",
