@@ -1,6 +1,8 @@
 //! Command line: parses the arguments, runs the command, and returns the exit code.
 
+mod checked_settings;
 mod emulate;
+mod emulated_upstream;
 mod fixtures;
 mod output;
 mod report;

@@ -1,15 +1,17 @@
 //! The command `serve`: reads the files of the settings, and starts the layers from bottom to top.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use iai_emulator::Emulator;
 
-use iai_emulator::{Emulator, Fixtures};
-
-use super::{fixtures::read_fixtures, report::Failure, signals::unless_signalled};
+use super::{
+    checked_settings::{CheckedSettings, checked_settings},
+    emulated_upstream::emulated_upstream,
+    report::Failure,
+    signals::unless_signalled,
+};
 use crate::{
-    auth::AuthFiles,
     clock::Clock,
-    config::{self, Problems, ServeArgs, variable},
-    credentials::{self, Credential, Credentials, ProviderContext, Unavailable},
+    config::{self, ServeArgs, variable},
+    credentials::{Credentials, ProviderContext},
     server::{Server, fd_limit, shutdown},
     telemetry::LogControl,
     upstream::Client,
@@ -57,19 +59,20 @@ struct Started {
 }
 
 async fn start(args: ServeArgs, log: LogControl) -> Result<Started, Failure> {
-    let mut problems = Problems::default();
-    let (caller_files, fixtures) = (args.caller_files(), args.fixtures());
-    let settings = problems.merge(args.checked(variable));
-    let files = problems.merge(AuthFiles::read(&caller_files));
-    let fixtures = problems.take_all("fixtures", read_fixtures(fixtures.as_deref()));
-    let (Ok(mut settings), Ok(files), Ok(fixtures)) = (settings, files, fixtures) else {
-        return Err(problems.into());
-    };
+    let CheckedSettings {
+        mut settings,
+        files,
+        fixtures,
+    } = checked_settings(args)?;
     log.configure(&settings.log.level);
     settings.connections = fd_limit::raise(settings.connections, &settings.calls);
 
     let (emulator, credentials) = match settings.is_emulated {
-        true => emulated(fixtures, &mut settings.upstream).await?,
+        true => {
+            let (emulator, credentials) =
+                emulated_upstream(fixtures, &mut settings.upstream).await?;
+            (Some(emulator), credentials)
+        }
         false => (
             None,
             Credentials::start(
@@ -88,33 +91,4 @@ async fn start(args: ServeArgs, log: LogControl) -> Result<Started, Failure> {
         server,
         _emulator: emulator,
     })
-}
-
-/// Starts an emulator, and makes it the upstream.
-async fn emulated(
-    fixtures: Fixtures,
-    upstream: &mut config::Upstream,
-) -> Result<(Option<Emulator>, Credentials), Failure> {
-    let account = fixtures.account().clone();
-    let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), fixtures).await?;
-    tracing::warn!(
-        endpoint = emulator.endpoint(),
-        "EMULATED: upstream is an emulator in this process, no request is sent to Tencent Cloud",
-    );
-    if credentials::exist_in_environment(&ProviderContext::new(variable)) {
-        tracing::warn!("credential in the environment ignored because of --emulate");
-    }
-    upstream.endpoint = emulator.endpoint().parse()?;
-    upstream.proxies = config::Proxies::default();
-    let credentials = Credentials::from_source(move || {
-        let parts = [account.secret_id(), account.secret_key()].map(str::to_owned);
-        let [secret_id, secret_key] = parts;
-        Credential::new(secret_id, secret_key, account.token().map(str::to_owned)).map_err(
-            |error| Unavailable {
-                report: vec![format!("--fixtures: {error}")],
-                is_transient: false,
-            },
-        )
-    })?;
-    Ok((Some(emulator), credentials))
 }
