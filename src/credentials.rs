@@ -19,6 +19,7 @@ mod provider_chain;
 mod provider_context;
 mod provider_setup;
 mod renewal;
+mod resolution;
 mod sts;
 mod unavailable;
 mod web_identity;
@@ -40,6 +41,7 @@ pub use self::{
     credential::{Credential, InvalidPart},
     provider_context::ProviderContext,
     renewal::RefreshCounters,
+    resolution::{Resolution, SourceOutcome, SourceReport},
     unavailable::Unavailable,
 };
 use crate::{clock::Clock, config, files::reload_requests::ReloadRequests};
@@ -74,19 +76,7 @@ impl Credentials {
         context: ProviderContext,
         clock: Clock,
     ) -> Result<Self, Unavailable> {
-        let sts = Sts::new(
-            settings.sts_endpoint.clone(),
-            upstream.clone(),
-            clock.clone(),
-        );
-        let sts = Arc::new(sts);
-        let chain = ProviderChain::new(&ProviderSetup {
-            settings,
-            upstream,
-            context: Arc::new(context),
-            sts: Arc::clone(&sts),
-            clock: &clock,
-        });
+        let (chain, sts) = providers(settings, upstream, context, &clock);
         let provider = CachingProvider::new(
             chain,
             settings.role_arn.clone(),
@@ -182,6 +172,41 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(..)")
     }
+}
+
+/// Searches the configured providers once, as [`Credentials::start`] does, and returns what each of them
+/// said. Each request to a remote provider ends after a few seconds. Cancel safe.
+pub async fn resolve(
+    settings: &config::Credentials,
+    upstream: &config::Upstream,
+    context: ProviderContext,
+    clock: &Clock,
+) -> Resolution {
+    let (chain, sts) = providers(settings, upstream, context, clock);
+    resolution::resolve(chain, settings.role_arn.as_deref(), &sts, clock).await
+}
+
+/// Returns the chain of the configured providers, and the client of STS that they share.
+fn providers(
+    settings: &config::Credentials,
+    upstream: &config::Upstream,
+    context: ProviderContext,
+    clock: &Clock,
+) -> (ProviderChain, Arc<Sts>) {
+    let sts = Sts::new(
+        settings.sts_endpoint.clone(),
+        upstream.clone(),
+        clock.clone(),
+    );
+    let sts = Arc::new(sts);
+    let chain = ProviderChain::new(&ProviderSetup {
+        settings,
+        upstream,
+        context: Arc::new(context),
+        sts: Arc::clone(&sts),
+        clock,
+    });
+    (chain, sts)
 }
 
 /// Returns whether the environment has any part of a credential.

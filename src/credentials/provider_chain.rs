@@ -19,6 +19,14 @@ pub(super) struct ProviderChain {
     chosen: Option<usize>,
 }
 
+/// What the providers of a chain said, in order.
+pub(super) struct Search {
+    /// The names of the providers that have no credential, and why.
+    pub(super) failures: Vec<(&'static str, ProviderError)>,
+    /// The name of the provider that has one, and the credential. No provider after it was tried.
+    pub(super) found: Option<(&'static str, ProvidedCredential)>,
+}
+
 /// Returns the provider of a source.
 fn provider(source: CredentialSource, setup: &ProviderSetup<'_>) -> Box<dyn CredentialProvider> {
     match source {
@@ -53,32 +61,51 @@ impl ProviderChain {
 
     /// Loads the credential from the selected provider, or else from the first that has one.
     pub(super) async fn load(&mut self) -> Result<ProvidedCredential, Unavailable> {
-        let mut report = Vec::new();
-        let mut is_transient = false;
+        let Search { failures, found } = self.search().await;
+        if let Some((_, provided)) = found {
+            return Ok(provided);
+        }
+        let last = failures.last();
+        let is_transient =
+            last.is_some_and(|(_, error)| matches!(error, ProviderError::Transient(_)));
+        let report = failures.iter();
+        Err(Unavailable {
+            report: report
+                .map(|(name, error)| format!("{name}: {}", error.reason()))
+                .collect(),
+            is_transient,
+        })
+    }
+
+    /// Loads the credential as [`load`](Self::load) does, and returns what each provider said.
+    pub(super) async fn search(&mut self) -> Search {
+        let mut failures = Vec::new();
         for (place, provider) in self.providers.iter().enumerate() {
             if self.chosen.is_some_and(|chosen| chosen != place) {
                 continue;
             }
-            let error = match provider.load().await {
+            match provider.load().await {
                 Ok(provided) => {
                     if self.chosen.is_none() {
                         tracing::info!(provider = provider.name(), "credential provider selected");
                     }
                     self.chosen = Some(place);
-                    return Ok(provided);
+                    let found = Some((provider.name(), provided));
+                    return Search { failures, found };
                 }
-                Err(error) => error,
-            };
-            report.push(format!("{}: {}", provider.name(), error.reason()));
-            if !matches!(error, ProviderError::Absent(_)) {
-                is_transient = matches!(error, ProviderError::Transient(_));
-                break;
+                Err(error) => {
+                    let is_last = !matches!(error, ProviderError::Absent(_));
+                    failures.push((provider.name(), error));
+                    if is_last {
+                        break;
+                    }
+                }
             }
         }
-        Err(Unavailable {
-            report,
-            is_transient,
-        })
+        Search {
+            failures,
+            found: None,
+        }
     }
 
     /// Returns whether the selected provider is local, so that loading from it is cheap.
