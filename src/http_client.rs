@@ -1,7 +1,7 @@
 //! HTTP client of outgoing requests: applies the certificate authorities and the proxy of the settings.
 
 use reqwest::{Client, ClientBuilder, redirect::Policy};
-use rustls::RootCertStore;
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::{
     config::{self, Endpoint, Proxy},
@@ -40,6 +40,31 @@ pub fn builder(
     settings: &config::Upstream,
 ) -> Result<ClientBuilder, BuildError> {
     let proxy = settings.proxies.proxy_for(endpoint);
+    // HTTP/1.1 only: no document of the vendor mentions HTTP/2, and with one connection per request in
+    // flight a stalled response does not block the others.
+    let client = Client::builder()
+        .http1_only()
+        .redirect(Policy::none())
+        .tls_backend_preconfigured(tls_config(endpoint, settings)?)
+        // Otherwise the client would read the environment itself, and silently ignore invalid variables.
+        .no_proxy();
+    let Some(proxy) = proxy else {
+        return Ok(client);
+    };
+    let proxy = reqwest::Proxy::all(proxy.secret_url().clone()).map_err(BuildError::Http)?;
+    Ok(client.proxy(proxy))
+}
+
+/// Returns the TLS configuration of connections to `endpoint` and to its proxy, as in [`builder`].
+///
+/// # Errors
+///
+/// Fails if TLS is used without any certificate authority, or if an authority is invalid.
+pub fn tls_config(
+    endpoint: &Endpoint,
+    settings: &config::Upstream,
+) -> Result<ClientConfig, BuildError> {
+    let proxy = settings.proxies.proxy_for(endpoint);
     let authorities = &settings.certificate_authorities;
     let roots = if endpoint.is_encrypted() || proxy.is_some_and(Proxy::is_encrypted) {
         let roots = tls::client::system_roots();
@@ -50,17 +75,5 @@ pub fn builder(
     } else {
         RootCertStore::empty()
     };
-    // HTTP/1.1 only: no document of the vendor mentions HTTP/2, and with one connection per request in
-    // flight a stalled response does not block the others.
-    let client = Client::builder()
-        .http1_only()
-        .redirect(Policy::none())
-        .tls_backend_preconfigured(tls::client::client_config(roots, authorities)?)
-        // Otherwise the client would read the environment itself, and silently ignore invalid variables.
-        .no_proxy();
-    let Some(proxy) = proxy else {
-        return Ok(client);
-    };
-    let proxy = reqwest::Proxy::all(proxy.secret_url().clone()).map_err(BuildError::Http)?;
-    Ok(client.proxy(proxy))
+    Ok(tls::client::client_config(roots, authorities)?)
 }

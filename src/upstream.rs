@@ -12,6 +12,7 @@ mod cache;
 mod cache_statistics;
 mod circuit_breaker;
 mod connection_pool;
+mod diagnostic_client;
 mod error;
 mod latency;
 mod limiter;
@@ -31,6 +32,7 @@ use self::pipeline::{Attempts, Pipeline};
 pub use self::{
     cache_statistics::CacheStatistics,
     circuit_breaker::CircuitBreakerState,
+    diagnostic_client::{DiagnosticClient, ResponseHead, SignedExchange},
     error::{ApiError, Error, ErrorClass},
     limiter::LimiterState,
     request::ApiRequest,

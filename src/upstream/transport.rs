@@ -116,16 +116,52 @@ impl Transport {
         request: &ApiRequest,
         credential: &Arc<Credential>,
     ) -> Result<ApiResponse, Error> {
+        let response = self.exchange(request, credential).await?;
+        self.unwrapped(response, request.action, credential).await
+    }
+
+    /// Sends `request`, signed with `credential`, and returns the response with its body unread.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no head of a response is received.
+    pub(super) async fn exchange(
+        &self,
+        request: &ApiRequest,
+        credential: &Arc<Credential>,
+    ) -> Result<Response, Error> {
         let mut http_request = Request::new(Method::POST, self.url.clone());
         *http_request.headers_mut() = self.signed_headers(request, credential);
         *http_request.body_mut() = Some(request.parameters.clone().into());
-        let response = self
-            .connections
-            .client()
-            .execute(http_request)
-            .await
-            .map_err(transport_error::from_http_client)?;
+        self.execute(http_request).await
+    }
 
+    /// Sends a GET request without a signature, and returns the response with its body unread.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no head of a response is received.
+    pub(super) async fn exchange_unsigned(&self) -> Result<Response, Error> {
+        self.execute(Request::new(Method::GET, self.url.clone()))
+            .await
+    }
+
+    async fn execute(&self, request: Request) -> Result<Response, Error> {
+        let response = self.connections.client().execute(request).await;
+        response.map_err(transport_error::from_http_client)
+    }
+
+    /// Reads the body of `response` and unwraps its envelope.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Self::send`] does.
+    pub(super) async fn unwrapped(
+        &self,
+        response: Response,
+        action: &'static str,
+        credential: &Credential,
+    ) -> Result<ApiResponse, Error> {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let date = date(response.headers());
@@ -135,7 +171,7 @@ impl Transport {
                     mut response,
                     is_deprecated,
                 }) => {
-                    self.warn_if_deprecated(request.action, is_deprecated);
+                    self.warn_if_deprecated(action, is_deprecated);
                     truncate(&mut response.request_id, MAX_REQUEST_ID);
                     return Ok(response);
                 }
@@ -287,7 +323,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Parses the time of the response by the clock of the upstream.
-fn date(headers: &HeaderMap) -> Option<UtcDateTime> {
+pub(super) fn date(headers: &HeaderMap) -> Option<UtcDateTime> {
     let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
     Some(UtcDateTime::from(date))
 }
