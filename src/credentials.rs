@@ -162,6 +162,11 @@ impl Credentials {
         self.renewal.failure()
     }
 
+    /// Returns the name of the provider that was selected, once one was.
+    pub fn provider(&self) -> Option<&'static str> {
+        self.renewal.provider()
+    }
+
     /// Returns the refresh counters.
     pub fn counters(&self) -> RefreshCounters {
         self.renewal.counters()

@@ -19,12 +19,14 @@ mod metrics;
 mod peer;
 mod preface;
 mod readiness;
+mod recent_errors;
 mod rejection_log;
 mod reload;
 mod reload_metrics;
 mod response_body;
 mod routes;
 mod start_up;
+mod status_page;
 mod stream_executor;
 mod usage;
 
@@ -38,10 +40,18 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 use tokio_stream::{Stream, StreamExt};
 
 use self::{
-    access_log::AccessLog, call_metrics::CallMetrics, calls::Calls,
-    connection_slots::ConnectionSlots, handshake::Handshake, metrics::ServerCollector,
-    readiness::Readiness, reload::Reloading, reload_metrics::ReloadMetrics, routes::Routes,
+    access_log::AccessLog,
+    call_metrics::CallMetrics,
+    calls::Calls,
+    connection_slots::ConnectionSlots,
+    handshake::Handshake,
+    metrics::ServerCollector,
+    readiness::Readiness,
+    reload::Reloading,
+    reload_metrics::ReloadMetrics,
+    routes::Routes,
     shutdown::Signal,
+    status_page::{Counters, Sources},
 };
 use crate::{
     auth::{AuthFiles, Authenticator},
@@ -63,6 +73,7 @@ pub struct Server {
     handshake: Handshake,
     calls: Arc<Calls>,
     registry: Arc<Registry>,
+    status: Sources,
     reloading: Reloading,
     readiness: Readiness,
     client: Client,
@@ -123,6 +134,7 @@ impl Server {
         let access_log = AccessLog::new(
             &settings.log,
             CallMetrics::new(&settings.metrics, &mut registry),
+            client.clock().clone(),
         );
         let (grpc, grpc_address) = listen(settings.listening.grpc)?;
         let (admin, admin_address) = listen(settings.listening.admin)?;
@@ -141,6 +153,12 @@ impl Server {
             tls: files.tls.clone(),
         };
         collector.register(&mut registry);
+        let counters = Counters {
+            calls: Arc::clone(&calls),
+            slots: slots.clone(),
+            client: client.clone(),
+        };
+        let status = Sources::new(settings, counters, readiness.clone(), files.tls.clone());
         let reloads = ReloadMetrics::new(&mut registry);
         Ok(Self {
             grpc,
@@ -153,6 +171,7 @@ impl Server {
             handshake,
             calls,
             registry: Arc::new(registry),
+            status,
             reloading: Reloading::new(files, client.clock().clone(), reloads)
                 .map_err(BindError::Signal)?,
             readiness,
@@ -196,7 +215,13 @@ impl Server {
             bounds,
             stopping,
         ));
-        let router = admin::router(self.readiness.clone(), self.registry, self.log_control);
+        admin.spawn(self.status.record());
+        let router = admin::router(
+            self.readiness.clone(),
+            self.registry,
+            self.log_control,
+            self.status,
+        );
         admin.spawn(connections::serve_http1(self.admin, router));
         let mut signals = pin!(signals);
 

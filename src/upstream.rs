@@ -34,7 +34,7 @@ pub use self::{
     circuit_breaker::CircuitBreakerState,
     diagnostic_client::{DiagnosticClient, ResponseHead, SignedExchange},
     error::{ApiError, Error, ErrorClass},
-    limiter::LimiterState,
+    limiter::{LimiterState, WaitingCaller},
     request::ApiRequest,
     response::{ApiResponse, Cacheable, Decode, Decoded, Reply},
 };
@@ -125,6 +125,17 @@ impl Client {
     /// Returns the state and counters of the rate limiter.
     pub fn limiter(&self) -> LimiterState {
         self.pipeline.attempts().limiter_state()
+    }
+
+    /// Returns the callers whose attempts wait for the rate limiter, those with the most attempts first, at
+    /// most `max`.
+    pub fn waiting_callers(&self, max: usize) -> Vec<WaitingCaller> {
+        self.pipeline.attempts().waiting_callers(max)
+    }
+
+    /// Returns the time of Tencent Cloud minus the local time, in seconds, as used in signatures.
+    pub fn clock_offset(&self) -> i64 {
+        self.pipeline.attempts().clock_offset().seconds()
     }
 
     /// Returns the state and counters of the circuit breaker.

@@ -112,6 +112,11 @@ impl CachingProvider {
         }
     }
 
+    /// Returns the name of the selected provider.
+    pub(super) fn selected(&self) -> Option<&'static str> {
+        self.chain.selected()
+    }
+
     /// Returns the error of the last refresh of the chain or of the role.
     pub(super) fn failure(&self) -> Option<Unavailable> {
         let role = self

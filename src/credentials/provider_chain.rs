@@ -108,6 +108,12 @@ impl ProviderChain {
         }
     }
 
+    /// Returns the name of the selected provider.
+    pub(super) fn selected(&self) -> Option<&'static str> {
+        let chosen = self.chosen.and_then(|place| self.providers.get(place));
+        chosen.map(|provider| provider.name())
+    }
+
     /// Returns whether the selected provider is local, so that loading from it is cheap.
     pub(super) fn is_local(&self) -> bool {
         let chosen = self.chosen.and_then(|place| self.providers.get(place));

@@ -52,6 +52,8 @@ struct State {
     /// cancelled, so that the background task repeats it.
     refresh_at: BootTime,
     failure: Option<Unavailable>,
+    /// The name of the selected provider.
+    provider: Option<&'static str>,
     is_refreshing: bool,
     replaced: u64,
     failed: u64,
@@ -90,6 +92,7 @@ impl Renewal {
             held,
             refresh_at: provider.next(),
             failure: None,
+            provider: provider.selected(),
             is_refreshing: false,
             failed: 0,
         };
@@ -179,6 +182,10 @@ impl Renewal {
         self.state.borrow().failure.clone()
     }
 
+    pub(super) fn provider(&self) -> Option<&'static str> {
+        self.state.borrow().provider
+    }
+
     pub(super) fn counters(&self) -> RefreshCounters {
         self.state.borrow().counters(self.clock.boot_time())
     }
@@ -209,6 +216,7 @@ impl Renewal {
             state.held = held;
             state.refresh_at = provider.next();
             state.failure = failure;
+            state.provider = provider.selected();
             state.replaced += u64::from(replacement.is_some());
             state.failed += u64::from(failed.is_some());
         });

@@ -16,10 +16,17 @@ use http::{HeaderValue, Request, Response, uri::PathAndQuery};
 use sha2::Sha256;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
+use tonic_types::StatusExt;
 use tracing::Level;
 
-use super::{call_metrics::CallMetrics, peer::Peer, rejection_log::RejectionLog};
+use super::{
+    call_metrics::CallMetrics,
+    peer::Peer,
+    recent_errors::{FailedCall, RecentErrors},
+    rejection_log::RejectionLog,
+};
 use crate::{
+    clock::Clock,
     config,
     context::{Context, Subject},
     proto::grpc_code,
@@ -41,11 +48,13 @@ pub(super) struct AccessLog {
     hash: Hmac<Sha256>,
     rejections: RejectionLog,
     metrics: CallMetrics,
+    errors: RecentErrors,
+    clock: Clock,
 }
 
 impl AccessLog {
-    /// Creates an access log.
-    pub(super) fn new(settings: &config::Log, metrics: CallMetrics) -> Self {
+    /// Creates an access log. `clock` dates the recent errors.
+    pub(super) fn new(settings: &config::Log, metrics: CallMetrics, clock: Clock) -> Self {
         let random = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::into_bytes);
         let key = settings
             .hash_key
@@ -64,7 +73,19 @@ impl AccessLog {
             hash,
             rejections: RejectionLog::default(),
             metrics,
+            errors: RecentErrors::default(),
+            clock,
         }
+    }
+
+    /// Returns the metrics of calls.
+    pub(super) fn metrics(&self) -> &CallMetrics {
+        &self.metrics
+    }
+
+    /// Returns the last calls that failed.
+    pub(super) fn recent_errors(&self) -> &RecentErrors {
+        &self.errors
     }
 
     /// Opens the line of a call. It is written when it is closed, or when it is dropped because the
@@ -159,15 +180,42 @@ impl Line {
     pub(super) fn close(mut self, status: Option<&Status>) {
         self.is_open = false;
         match status {
-            Some(status) => self.write(status.code(), status.message(), status.source()),
+            Some(status) => {
+                self.write(status.code(), status.message(), status.source());
+                self.remember(status.code(), upstream_code(status));
+            }
             None => self.write(Code::Ok, "", None),
         }
     }
 
+    /// Adds the call to the recent errors.
+    fn remember(&self, code: Code, upstream_code: Option<String>) {
+        if code == Code::Ok {
+            return;
+        }
+        let completed = self.completed.as_ref();
+        let upstream_id = completed.and_then(|completed| completed.upstream_id.as_ref());
+        let upstream_id = upstream_id.and_then(|id| id.to_str().ok());
+        self.log.errors.add(FailedCall {
+            time: self.log.clock.now(),
+            method: self.rpc().to_owned(),
+            status: grpc_code::name(code),
+            duration: self.duration(),
+            reason: self.context.error().map(|error| error.reason.clone()),
+            upstream_code,
+            upstream_request_id: upstream_id.map(str::to_owned),
+        });
+    }
+
+    /// Returns the time from the arrival of the call to its response, or until now.
+    fn duration(&self) -> Duration {
+        let completed = self.completed.as_ref();
+        completed.map_or_else(|| self.arrival.elapsed(), |completed| completed.duration)
+    }
+
     fn write(&self, code: Code, error: &str, cause: Option<&dyn Error>) {
         let completed = self.completed.as_ref();
-        let duration =
-            completed.map_or_else(|| self.arrival.elapsed(), |completed| completed.duration);
+        let duration = self.duration();
         let metrics = &self.log.metrics;
         metrics.ended(self.rpc(), code, duration, &self.context);
         let is_rejected = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
@@ -220,6 +268,11 @@ fn milliseconds(duration: Duration) -> Option<f64> {
     (duration.as_millis() > 0).then(|| (duration.as_secs_f64() * 1e6).round() / 1e3)
 }
 
+/// Returns the sanitized error code of Tencent Cloud that a status contains.
+fn upstream_code(status: &Status) -> Option<String> {
+    status.get_details_error_info()?.metadata.remove("code")
+}
+
 fn rpc(path: &str) -> &str {
     let rpc = path.trim_start_matches('/');
     &rpc[..rpc.floor_char_boundary(MAX_RPC)]
@@ -236,6 +289,7 @@ impl Drop for Line {
         if self.is_open {
             let error = "cancelled: the client cancelled the call, or the drain timeout passed";
             self.write(Code::Cancelled, error, None);
+            self.remember(Code::Cancelled, None);
         }
     }
 }

@@ -14,7 +14,11 @@ use axum::{
     routing::get,
 };
 
-use super::{loopback::require_loopback, readiness::Readiness};
+use super::{
+    loopback::require_loopback,
+    readiness::Readiness,
+    status_page::{self, Sources},
+};
 use crate::{
     config::LogLevels,
     metrics::{Registry, scrape},
@@ -38,11 +42,15 @@ pub(super) fn router(
     readiness: Readiness,
     registry: Arc<Registry>,
     log_control: Option<LogControl>,
+    status: Sources,
 ) -> Router {
     let log_level = get(log_level)
         .put(set_log_level)
         .layer(DefaultBodyLimit::max(MAX_DIRECTIVES_BYTES))
         .layer(middleware::from_fn(require_loopback));
+    let status_json = get(status_page::json)
+        .layer(middleware::from_fn(require_loopback))
+        .with_state(status);
     Router::new()
         .route(
             "/livez",
@@ -54,6 +62,7 @@ pub(super) fn router(
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/log-level", log_level)
+        .route("/status.json", status_json)
         .with_state(Admin {
             readiness,
             registry,
@@ -68,7 +77,10 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
     };
     match query {
-        Some(query) if is_verbose(&query) => (status, conditions + summary).into_response(),
+        Some(query) if is_verbose(&query) => {
+            let lines: String = conditions.iter().map(|it| format!("{it}\n")).collect();
+            (status, lines + summary).into_response()
+        }
         _ => (status, summary).into_response(),
     }
 }

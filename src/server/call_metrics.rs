@@ -1,6 +1,11 @@
 //! Metrics of calls to the service, counted as they arrive and end.
 
-use std::{borrow::Cow, collections::HashMap, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fmt,
+    time::Duration,
+};
 
 use tonic::Code;
 
@@ -8,13 +13,19 @@ use super::caller_metrics::CallerMetrics;
 use crate::{
     config,
     context::{Context, ErrorName},
-    metrics::{Counter, Family, Histogram, Histograms, Labels, Registry, Unit, latency_histograms},
+    metrics::{
+        BucketCounts, Counter, Family, Histogram, Histograms, Labels, Registry, Unit,
+        latency_histograms,
+    },
     proto::{METHODS, grpc_code},
     service,
 };
 
 /// The method and the reason of whatever a client or Tencent Cloud has made up.
 const OTHER: &str = "other";
+
+/// The label of the status of a call.
+const STATUS: &str = "grpc_status";
 
 /// The number of status codes; the first is OK with 0.
 const CODES: i32 = 17;
@@ -31,6 +42,8 @@ pub(super) struct CallMetrics {
     methods: Vec<MethodMetrics>,
     /// Those of all other methods together.
     other: MethodMetrics,
+    /// The durations alone, to be read.
+    durations: Registry,
 }
 
 #[derive(Debug)]
@@ -74,6 +87,8 @@ impl CallMetrics {
             Unit::Seconds,
             families.durations.clone(),
         );
+        let mut durations = Registry::default();
+        durations.register("durations", "", families.durations.clone());
         registry.register(
             "iai_facade_errors",
             "Calls that failed, by the domain and the reason of their google.rpc.ErrorInfo",
@@ -84,7 +99,22 @@ impl CallMetrics {
             families,
             methods,
             other,
+            durations,
         }
+    }
+
+    /// Returns the durations of all calls that ended, by the name of their status.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the metrics cannot be read.
+    pub(super) fn durations(&self) -> Result<BTreeMap<String, BucketCounts>, fmt::Error> {
+        BucketCounts::read(&self.durations, STATUS)
+    }
+
+    /// Returns the metrics of callers.
+    pub(super) fn callers(&self) -> &CallerMetrics {
+        &self.callers
     }
 
     /// Counts a call of the method `rpc` that arrived.
@@ -152,10 +182,8 @@ impl Families {
     }
 
     fn duration(&self, method: &'static str, code: Code) -> Histogram {
-        self.durations.get_or_create_owned(&[
-            ("grpc_method", method),
-            ("grpc_status", grpc_code::name(code)),
-        ])
+        self.durations
+            .get_or_create_owned(&[("grpc_method", method), (STATUS, grpc_code::name(code))])
     }
 
     fn error(

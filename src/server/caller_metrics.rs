@@ -1,6 +1,6 @@
 //! Metrics of callers: the number of calls of each, and whose fault it is if they fail.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, fmt};
 
 use parking_lot::RwLock;
 use tonic::Code;
@@ -29,6 +29,46 @@ enum Outcome {
     Fault,
 }
 
+/// The calls of one caller, by their outcome.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct CallerCalls {
+    /// Those that succeeded.
+    pub(super) ok: u64,
+    /// Those whose cause the caller can fix.
+    pub(super) caller_fault: u64,
+    /// Those that a limit or the quota rejected.
+    pub(super) limited: u64,
+    /// All others.
+    pub(super) fault: u64,
+}
+
+impl CallerCalls {
+    /// Returns the number of all calls.
+    pub(super) fn total(self) -> u64 {
+        self.ok + self.caller_fault + self.limited + self.fault
+    }
+
+    /// Returns the sum of the calls of two callers.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            ok: self.ok + other.ok,
+            caller_fault: self.caller_fault + other.caller_fault,
+            limited: self.limited + other.limited,
+            fault: self.fault + other.fault,
+        }
+    }
+
+    /// Returns the calls since `earlier`.
+    pub(super) fn since(self, earlier: Self) -> Self {
+        Self {
+            ok: self.ok.saturating_sub(earlier.ok),
+            caller_fault: self.caller_fault.saturating_sub(earlier.caller_fault),
+            limited: self.limited.saturating_sub(earlier.limited),
+            fault: self.fault.saturating_sub(earlier.fault),
+        }
+    }
+}
+
 /// The calls of each caller, by their outcome.
 #[derive(Debug)]
 pub(super) struct CallerMetrics {
@@ -38,6 +78,24 @@ pub(super) struct CallerMetrics {
     other: Counters,
     /// Those that have a name, up to the maximum.
     named: RwLock<HashMap<Identity, Counters>>,
+}
+
+/// The name of a caller, or of several together.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) enum CallerName {
+    /// All callers that are known by their address only, or all beyond the maximum.
+    All(&'static str),
+    /// One caller.
+    One(Identity),
+}
+
+impl fmt::Display for CallerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(name) => f.write_str(name),
+            Self::One(caller) => caller.fmt(f),
+        }
+    }
 }
 
 type Calls = Family<[(&'static str, Cow<'static, str>); 2], Counter>;
@@ -67,6 +125,17 @@ impl CallerMetrics {
             named: RwLock::default(),
             calls,
         }
+    }
+
+    /// Returns the calls of each caller, by its name as in the metrics.
+    pub(super) fn read(&self) -> Vec<(CallerName, CallerCalls)> {
+        let rest = [(ADDRESS, &self.address), (OTHER, &self.other)];
+        let rest = rest.map(|(name, counters)| (CallerName::All(name), counters.read()));
+        let named = self.named.read();
+        let named = named
+            .iter()
+            .map(|(caller, counters)| (CallerName::One(caller.clone()), counters.read()));
+        named.chain(rest).collect()
     }
 
     /// Counts a call that ended with `code`.
@@ -109,6 +178,15 @@ impl Counters {
             caller_fault: counter("caller_fault"),
             limited: counter("limited"),
             fault: counter("fault"),
+        }
+    }
+
+    fn read(&self) -> CallerCalls {
+        CallerCalls {
+            ok: self.ok.get(),
+            caller_fault: self.caller_fault.get(),
+            limited: self.limited.get(),
+            fault: self.fault.get(),
         }
     }
 

@@ -89,6 +89,11 @@ impl Calls {
         (in_progress, self.max_concurrent)
     }
 
+    /// Returns the access log, with the metrics and the recent errors.
+    pub(super) fn access_log(&self) -> &AccessLog {
+        &self.access_log
+    }
+
     /// Returns the resource usage of all connections.
     pub(super) fn usage(&self) -> &TotalUsage {
         &self.usage

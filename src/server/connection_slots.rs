@@ -74,7 +74,7 @@ struct Connection {
 }
 
 /// The number of connections of a port.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ConnectionCounts {
     /// Open now.
     pub(super) open: usize,

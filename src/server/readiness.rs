@@ -1,6 +1,6 @@
 //! Readiness: whether clients should send calls, as reported by `grpc.health.v1` and `/readyz`.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -41,6 +41,15 @@ impl Conditions {
     pub(super) fn are_watches_over(self) -> bool {
         self.are_watches_over
     }
+}
+
+/// A condition of readiness.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Condition {
+    pub(super) name: &'static str,
+    pub(super) is_met: bool,
+    /// The reason why it is not met, if known.
+    pub(super) reason: Option<String>,
 }
 
 /// A readiness tracker. Clones share its state.
@@ -118,39 +127,45 @@ impl Readiness {
         self.conditions.subscribe()
     }
 
-    /// Returns whether the service is ready, and a line for each condition with the reason why it is not
-    /// met, if known.
-    pub(super) fn report(&self) -> (bool, String) {
+    /// Returns whether the service is ready, and the conditions that it depends on.
+    pub(super) fn report(&self) -> (bool, Vec<Condition>) {
         let conditions = self.conditions();
         let verification = self.verification.as_ref().map(|reason| {
             let reason = reason.lock();
-            (ACCEPTED, conditions.is_verified, reason.clone())
+            (ACCEPTED, conditions.is_verified, Some(reason.clone()))
         });
         let failure = self.credentials.failure();
-        let failure = failure
-            .map(|failure| failure.to_string())
-            .unwrap_or_default();
-        let lines = [
+        let failure = failure.map(|failure| failure.to_string());
+        let all = [
             Some(("credential obtained", conditions.has_credential, failure)),
             verification,
-            Some(("listening", conditions.is_listening, String::new())),
-            Some(("not stopping", !conditions.is_stopping, String::new())),
+            Some(("listening", conditions.is_listening, None)),
+            Some(("not stopping", !conditions.is_stopping, None)),
         ];
-        let lines: String = lines
+        let all = all
             .into_iter()
             .flatten()
-            .map(
-                |(condition, is_met, reason)| match (is_met, reason.as_str()) {
-                    (true, _) => format!("[+] {condition}\n"),
-                    (false, "") => format!("[-] {condition}\n"),
-                    (false, reason) => format!("[-] {condition}: {reason}\n"),
-                },
-            )
-            .collect();
-        (conditions.are_met(), lines)
+            .map(|(name, is_met, reason)| Condition {
+                name,
+                is_met,
+                reason: reason.filter(|_| !is_met),
+            });
+        (conditions.are_met(), all.collect())
     }
 
     fn change(&self, change: impl FnOnce(&mut Conditions)) {
         self.conditions.send_modify(change);
+    }
+}
+
+/// Writes the line of `/readyz?verbose`.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.is_met { '+' } else { '-' };
+        write!(f, "[{mark}] {}", self.name)?;
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
     }
 }

@@ -11,6 +11,7 @@ mod sliding_window;
 mod throughput_meter;
 
 use std::{
+    cmp::Reverse,
     num::NonZeroU32,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -54,6 +55,17 @@ pub struct LimiterState {
     pub cancelled: u64,
     /// Attempts throttled by upstream.
     pub throttled: u64,
+}
+
+/// A caller whose attempts wait for the rate limiter.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WaitingCaller {
+    /// The caller.
+    pub caller: Identity,
+    /// Its attempts in the queue.
+    pub attempts: usize,
+    /// How long the first of them has waited.
+    pub longest: Duration,
 }
 
 /// A rejection: the attempt would be admitted too late.
@@ -137,6 +149,20 @@ impl Limiter {
             callers_waiting: inner.queue.callers(),
             ..inner.counts.clone()
         }
+    }
+
+    /// Returns the callers whose attempts wait, those with the most attempts first, at most `max`.
+    pub(super) fn waiting_callers(&self, max: usize, now: Instant) -> Vec<WaitingCaller> {
+        let inner = self.0.lock();
+        let mut callers: Vec<_> = inner.queue.by_caller().collect();
+        callers.sort_by_key(|(_, attempts, first)| (Reverse(*attempts), first.since));
+        let callers = callers.into_iter().take(max);
+        let callers = callers.map(|(caller, attempts, first)| WaitingCaller {
+            caller: caller.clone(),
+            attempts,
+            longest: now.saturating_duration_since(first.since),
+        });
+        callers.collect()
     }
 
     /// Admits an attempt at once, or adds it to the queue.

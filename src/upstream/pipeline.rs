@@ -35,7 +35,7 @@ use super::{
     circuit_breaker::{CircuitBreaker, CircuitBreakerState, Source},
     error::Error,
     latency::LatencyEstimator,
-    limiter::{Limiter, LimiterState},
+    limiter::{Limiter, LimiterState, WaitingCaller},
     request::ApiRequest,
     response::{ApiResponse, Decode, Received, Reply},
     retry::{RetryLimits, RetryReason},
@@ -527,6 +527,11 @@ impl Attempts {
     /// Returns the state and counters of the rate limiter.
     pub(super) fn limiter_state(&self) -> LimiterState {
         self.limiter.state(Instant::now())
+    }
+
+    /// Returns the callers whose attempts wait for the rate limiter, at most `max`.
+    pub(super) fn waiting_callers(&self, max: usize) -> Vec<WaitingCaller> {
+        self.limiter.waiting_callers(max, Instant::now())
     }
 }
 

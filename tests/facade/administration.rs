@@ -11,4 +11,5 @@ mod log_output;
 mod metrics;
 mod probe;
 mod shutdown;
+mod status_page;
 mod variables;

@@ -8,5 +8,6 @@ mod markdown;
 mod metrics;
 mod operations;
 mod sources;
+mod status_page;
 mod tables;
 mod troubleshooting;

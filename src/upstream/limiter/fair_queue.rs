@@ -46,6 +46,13 @@ impl<K: Clone + Eq + Hash, T> FairQueue<K, T> {
         self.order.len()
     }
 
+    /// Returns each caller with items: the number of its items, and the one that is served first.
+    pub(super) fn by_caller(&self) -> impl Iterator<Item = (&K, usize, &T)> {
+        self.by_caller
+            .iter()
+            .filter_map(|(caller, queue)| Some((caller, queue.len(), queue.values().next()?)))
+    }
+
     /// Returns how many items would be served before another item of `caller`.
     pub(super) fn position(&self, caller: &K) -> usize {
         let own = self.by_caller.get(caller).map_or(0, BTreeMap::len);
