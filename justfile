@@ -49,7 +49,7 @@ fuzz SECONDS="8" *TARGETS:
 clients:
     .ci/run vendor-sdk sdks testkits python hostile envoy go node
 
-# Check HTTP/2, gRPC health, metrics, the control API and the Kubernetes manifest with their own tools
+# Check HTTP/2, gRPC health, metrics, the control API and the Helm chart with their own tools
 conformance:
     .ci/run conformance emulator kubernetes metrics
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// Folders with documents, relative to the root of the repository.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "",
     "docs",
     "clients/junit-iai-emulator",
@@ -14,6 +14,7 @@ const FOLDERS: [&str; 7] = [
     "clients/python",
     "crates/emulator",
     "crates/signature",
+    "deploy/helm/iai-facade",
 ];
 
 /// Returns the paths of all documents.
