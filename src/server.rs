@@ -8,6 +8,7 @@ mod caller_metrics;
 mod calls;
 mod connection_slots;
 mod connections;
+mod expiry;
 mod graceful_close;
 mod handshake;
 mod handshake_log;
@@ -44,6 +45,7 @@ use self::{
     call_metrics::CallMetrics,
     calls::Calls,
     connection_slots::ConnectionSlots,
+    expiry::Expiry,
     handshake::Handshake,
     metrics::ServerCollector,
     readiness::Readiness,
@@ -76,6 +78,7 @@ pub struct Server {
     status: Sources,
     reloading: Reloading,
     readiness: Readiness,
+    expiry: Expiry,
     client: Client,
     log_control: Option<LogControl>,
     max_call_time: Duration,
@@ -140,6 +143,11 @@ impl Server {
         let (admin, admin_address) = listen(settings.listening.admin)?;
         let authenticator = Authenticator::new(&settings.callers, files);
         warn_if_open(files, grpc_address);
+        let expiry = Expiry {
+            tls: files.tls.clone(),
+            credentials: client.credentials().clone(),
+            clock: client.clock().clone(),
+        };
         let handshake = Handshake::new(files.tls.clone(), authenticator.clone());
         let calls = Calls::new(routes, authenticator, access_log, &settings.calls);
         let calls = Arc::new(calls);
@@ -150,7 +158,7 @@ impl Server {
             readiness: readiness.clone(),
             client: client.clone(),
             log_control: log_control.clone(),
-            tls: files.tls.clone(),
+            expiry: expiry.clone(),
         };
         collector.register(&mut registry);
         let counters = Counters {
@@ -175,6 +183,7 @@ impl Server {
             reloading: Reloading::new(files, client.clock().clone(), reloads)
                 .map_err(BindError::Signal)?,
             readiness,
+            expiry,
             client,
             log_control,
             max_call_time: settings.calls.max_call_time,
@@ -205,6 +214,7 @@ impl Server {
         let mut admin = JoinSet::new();
         let mut reloading = JoinSet::new();
         reloading.spawn(self.reloading.run());
+        reloading.spawn(self.expiry.clone().watch());
         let (stop, stopping) = watch::channel(());
         let bounds = self.bounds;
         grpc.spawn(connections::serve_http2(
@@ -218,6 +228,7 @@ impl Server {
         admin.spawn(self.status.record());
         let router = admin::router(
             self.readiness.clone(),
+            self.expiry,
             self.registry,
             self.log_control,
             self.status,

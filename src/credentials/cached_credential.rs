@@ -46,6 +46,12 @@ impl Held {
         self.expires_at.is_none_or(|expires_at| now < expires_at)
     }
 
+    /// Returns the time from its receipt to its expiry, if it is temporary.
+    pub(super) fn lifetime(&self) -> Option<Duration> {
+        let expires_at = self.expires_at?;
+        Some(expires_at.saturating_duration_since(self.obtained_at))
+    }
+
     /// Returns whether it was obtained less than 5 s ago.
     pub(super) fn is_fresh(&self, now: BootTime) -> bool {
         now.saturating_duration_since(self.obtained_at) < MIN_REFRESH_AGE

@@ -43,6 +43,10 @@ pub struct RefreshCounters {
     pub failed: u64,
     /// The remaining lifetime of the credential; `None` if it is permanent or there is none.
     pub expires_in: Option<Duration>,
+    /// The lifetime of the credential when it was obtained; `None` if it is permanent or there is none.
+    pub lifetime: Option<Duration>,
+    /// Whether a failing refresh has left less than half of the lifetime.
+    pub is_overdue: bool,
 }
 
 #[derive(Debug)]
@@ -74,11 +78,18 @@ impl State {
     }
 
     fn counters(&self, now: BootTime) -> RefreshCounters {
-        let expires_at = self.held.as_ref().and_then(|held| held.expires_at);
+        let held = self.held.as_ref();
+        let expires_at = held.and_then(|held| held.expires_at);
+        let expires_in = expires_at.map(|end| end.saturating_duration_since(now));
+        let lifetime = held.and_then(Held::lifetime);
+        let is_half_over =
+            matches!((expires_in, lifetime), (Some(rest), Some(all)) if rest < all / 2);
         RefreshCounters {
             replaced: self.replaced,
             failed: self.failed,
-            expires_in: expires_at.map(|end| end.saturating_duration_since(now)),
+            expires_in,
+            lifetime,
+            is_overdue: is_half_over && self.failure.is_some(),
         }
     }
 }

@@ -15,6 +15,7 @@ use axum::{
 };
 
 use super::{
+    expiry::Expiry,
     loopback::require_loopback,
     readiness::Readiness,
     status_page::{self, Sources},
@@ -31,6 +32,7 @@ const MAX_DIRECTIVES_BYTES: usize = 1 << 10;
 #[derive(Clone)]
 struct Admin {
     readiness: Readiness,
+    expiry: Expiry,
     registry: Arc<Registry>,
     log_control: Option<LogControl>,
 }
@@ -40,6 +42,7 @@ struct Admin {
 /// Each request must have the peer's [`SocketAddr`] as an extension.
 pub(super) fn router(
     readiness: Readiness,
+    expiry: Expiry,
     registry: Arc<Registry>,
     log_control: Option<LogControl>,
     status: Sources,
@@ -65,6 +68,7 @@ pub(super) fn router(
         .route("/status.json", status_json)
         .with_state(Admin {
             readiness,
+            expiry,
             registry,
             log_control,
         })
@@ -79,7 +83,7 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
     match query {
         Some(query) if is_verbose(&query) => {
             let lines: String = conditions.iter().map(|it| format!("{it}\n")).collect();
-            (status, lines + summary).into_response()
+            (status, lines + &admin.expiry.report() + summary).into_response()
         }
         _ => (status, summary).into_response(),
     }

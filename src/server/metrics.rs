@@ -3,12 +3,15 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{calls::Calls, connection_slots::ConnectionSlots, readiness::Readiness};
+use super::{
+    calls::Calls,
+    connection_slots::ConnectionSlots,
+    expiry::{Expiry, Kind},
+    readiness::Readiness,
+};
 use crate::{
-    files::file_watcher::FileWatcher,
     metrics::{Collector, DescriptorEncoder, ProcessMetrics, Registry, Values},
     telemetry::LogControl,
-    tls::{certificate, server::ServerTls},
     upstream::Client,
 };
 
@@ -20,7 +23,7 @@ pub(super) struct ServerCollector {
     pub(super) readiness: Readiness,
     pub(super) client: Client,
     pub(super) log_control: Option<LogControl>,
-    pub(super) tls: Option<Arc<FileWatcher<ServerTls>>>,
+    pub(super) expiry: Expiry,
 }
 
 impl ServerCollector {
@@ -107,19 +110,40 @@ impl ServerCollector {
             [("replaced", counters.replaced), ("failed", counters.failed)]
                 .map(|(outcome, refreshes)| ([("outcome", outcome)], refreshes)),
         )?;
-        let now = self.client.clock().now().unix_timestamp() as f64;
-        let expiry = counters.expires_in.map(|rest| now + rest.as_secs_f64());
+        let expiring = self.expiry.read();
+        let of = |kind| expiring.iter().find(|it| it.kind == kind);
+        let expiry = |kind| of(kind).map(|it| ([], it.expires_at.unix_timestamp() as f64));
+        let lifetime = |kind| of(kind).map(|it| ([], it.lifetime.as_secs_f64()));
         values.gauges(
             "iai_facade_credential_expiry_timestamp_seconds",
             "Time at which the credential expires, since the Unix epoch; none if it is permanent",
-            expiry.map(|expiry| ([], expiry)),
+            expiry(Kind::Credential),
         )?;
-        let certificate = self.tls.as_ref().map(|tls| tls.current());
-        let expiry = certificate.and_then(|tls| certificate::expiry(&tls.certificate));
+        values.gauges(
+            "iai_facade_credential_lifetime_seconds",
+            "Time from the receipt of the credential to its expiry; none if it is permanent",
+            lifetime(Kind::Credential),
+        )?;
         values.gauges(
             "iai_facade_tls_certificate_expiry_timestamp_seconds",
             "Time at which the server certificate expires, since the Unix epoch; none without TLS",
-            expiry.map(|expiry| ([], expiry.unix_timestamp() as f64)),
+            expiry(Kind::ServerCertificate),
+        )?;
+        values.gauges(
+            "iai_facade_tls_certificate_lifetime_seconds",
+            "Validity period of the server certificate; none without TLS",
+            lifetime(Kind::ServerCertificate),
+        )?;
+        values.gauges(
+            "iai_facade_tls_client_ca_expiry_timestamp_seconds",
+            "Time at which the first client CA expires, since the Unix epoch; none without client \
+             certificates",
+            expiry(Kind::ClientCa),
+        )?;
+        values.gauges(
+            "iai_facade_tls_client_ca_lifetime_seconds",
+            "Validity period of the client CA that expires first; none without client certificates",
+            lifetime(Kind::ClientCa),
         )
     }
 }

@@ -51,13 +51,33 @@ pub fn invalidity(certificate: &CertificateDer<'_>, now: UtcDateTime) -> Option<
     }
 }
 
-/// Returns the time after which a certificate is not valid, or `None` if it cannot be parsed.
-pub fn expiry(certificate: &CertificateDer<'_>) -> Option<UtcDateTime> {
-    // The library tells the time only in this error.
-    if let webpki::Error::CertExpired { not_after, .. } = verify(certificate, UtcDateTime::MAX)? {
-        Some(utc(not_after))
-    } else {
-        None
+/// The validity period of a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Validity {
+    /// The time before which it is not valid.
+    pub not_before: UtcDateTime,
+    /// The time after which it is not valid.
+    pub not_after: UtcDateTime,
+}
+
+/// Returns the validity period of a certificate, or `None` if it cannot be parsed.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library has some fifty errors, of which two are about time"
+)]
+pub fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
+    // The library tells these times only in its errors. It checks the period before anything else, so
+    // that the certificate of an authority has one, too.
+    let not_before = match verify(certificate, UtcDateTime::UNIX_EPOCH)? {
+        webpki::Error::CertNotValidYet { not_before, .. } => utc(not_before),
+        _ => UtcDateTime::UNIX_EPOCH,
+    };
+    match verify(certificate, UtcDateTime::MAX)? {
+        webpki::Error::CertExpired { not_after, .. } => Some(Validity {
+            not_before,
+            not_after: utc(not_after),
+        }),
+        _ => None,
     }
 }
 
@@ -159,7 +179,7 @@ fn date(time: UnixTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 
     use super::*;
 
@@ -175,13 +195,32 @@ mod tests {
         };
 
         assert_eq!(at(2026, 1, 15), None);
-        let end = UtcDateTime::from(date_time_ymd(2026, 2, 1));
-        assert_eq!(expiry(certificate.der()), Some(end));
+        let period = Validity {
+            not_before: UtcDateTime::from(date_time_ymd(2026, 1, 1)),
+            not_after: UtcDateTime::from(date_time_ymd(2026, 2, 1)),
+        };
+        assert_eq!(validity(certificate.der()), Some(period));
         let early = "the certificate is not valid before 2026-01-01T00:00:00Z";
         assert_eq!(at(2025, 12, 31).as_deref(), Some(early));
         let late = "the certificate expired at 2026-02-01T00:00:00Z";
         assert_eq!(at(2026, 2, 2).as_deref(), Some(late));
         // The reason does not change with time.
         assert_eq!(at(2036, 2, 2).as_deref(), Some(late));
+    }
+
+    #[test]
+    fn the_certificate_of_an_authority_has_a_validity_period() {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(1960, 1, 1);
+        params.not_after = date_time_ymd(2026, 2, 1);
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+
+        let period = Validity {
+            // The library knows no earlier time.
+            not_before: UtcDateTime::UNIX_EPOCH,
+            not_after: UtcDateTime::from(date_time_ymd(2026, 2, 1)),
+        };
+        assert_eq!(validity(certificate.der()), Some(period));
     }
 }

@@ -26,6 +26,8 @@ pub struct ServerTls {
     pub config: Arc<ServerConfig>,
     /// The server certificate, without those of its issuers.
     pub certificate: CertificateDer<'static>,
+    /// The certificates of the authorities that issue client certificates; empty if none are requested.
+    pub client_authorities: Vec<CertificateDer<'static>>,
 }
 
 /// Returns the TLS configuration with this server certificate and private key, both in PEM. If
@@ -46,12 +48,13 @@ pub fn server_config(
 ) -> Result<ServerTls, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = builder(Arc::clone(&provider))?;
-    let builder = match authorities {
+    let authorities = authorities.map(parse_certificates).transpose()?;
+    let builder = match &authorities {
         Some(authorities) => {
             let mut roots = RootCertStore::empty();
-            for authority in parse_certificates(authorities)? {
+            for authority in authorities {
                 roots
-                    .add(authority)
+                    .add(authority.clone())
                     .map_err(|error| format!("invalid certificate authority: {error}"))?;
             }
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
@@ -74,6 +77,7 @@ pub fn server_config(
     Ok(ServerTls {
         config: Arc::new(config),
         certificate,
+        client_authorities: authorities.unwrap_or_default(),
     })
 }
 

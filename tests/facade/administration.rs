@@ -5,6 +5,7 @@ mod admin_port;
 mod call_command;
 mod command_line;
 mod emulate_command;
+mod expiry;
 mod files;
 mod health;
 mod log_output;

@@ -237,13 +237,13 @@ impl Sources {
     fn connections(&self, first: &Sample, now: &Sample) -> Connections {
         let (before, now) = (first.connections, now.connections);
         let tls = self.tls.as_ref().map(|tls| tls.current());
-        let expiry = tls.and_then(|tls| certificate::expiry(&tls.certificate));
+        let expiry = tls.and_then(|tls| certificate::validity(&tls.certificate));
         Connections {
             open: now.open,
             limit: now.limit,
             accepted: now.accepted.saturating_sub(before.accepted),
             displaced: now.displaced.saturating_sub(before.displaced),
-            certificate_expires_at: expiry.map(timestamp),
+            certificate_expires_at: expiry.map(|validity| timestamp(validity.not_after)),
         }
     }
 }

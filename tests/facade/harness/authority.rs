@@ -8,6 +8,7 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto::ring};
 
 /// A certificate authority with a temporary directory for its files.
@@ -48,7 +49,17 @@ impl Issued {
 impl Authority {
     /// Creates an authority with a new key.
     pub(crate) fn new() -> Self {
+        Self::of(CertificateParams::default())
+    }
+
+    /// Creates an authority with a new key, which is valid in this period.
+    pub(crate) fn valid_in(period: Range<OffsetDateTime>) -> Self {
         let mut params = CertificateParams::default();
+        (params.not_before, params.not_after) = (period.start, period.end);
+        Self::of(params)
+    }
+
+    fn of(mut params: CertificateParams) -> Self {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name = DistinguishedName::new();
         params
@@ -109,9 +120,14 @@ impl Authority {
 
     /// Issues a server certificate for `localhost` that is valid in these years.
     pub(crate) fn server_in(&self, years: Range<i32>) -> Issued {
+        let [start, end] = [years.start, years.end].map(|year| date_time_ymd(year, 1, 1));
+        self.server_valid_in(start..end)
+    }
+
+    /// Issues a server certificate for `localhost` that is valid in this period.
+    pub(crate) fn server_valid_in(&self, period: Range<OffsetDateTime>) -> Issued {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.not_before = date_time_ymd(years.start, 1, 1);
-        params.not_after = date_time_ymd(years.end, 1, 1);
+        (params.not_before, params.not_after) = (period.start, period.end);
         self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
