@@ -12,6 +12,7 @@ Kubernetes, each object must have only known fields. Custom resources are decode
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -61,14 +62,14 @@ REJECTED = [
 ]
 
 
-def template(helm, *flags):
-    command = [helm, "template", "iai-facade", CHART, *flags]
+def template(helm, *flags, chart=CHART):
+    command = [helm, "template", "iai-facade", chart, *flags]
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def render(helm, *flags):
+def render(helm, *flags, chart=CHART):
     """Returns the text of the rendered objects."""
-    rendered = template(helm, *flags)
+    rendered = template(helm, *flags, chart=chart)
     if rendered.returncode != 0:
         sys.exit(f"helm template {' '.join(flags)}:\n{rendered.stderr}")
     return rendered.stdout
@@ -137,6 +138,16 @@ def check_computed(case, pod):
         sys.exit(f"{case}: computed {found}, expected {COMPUTED[case]}")
 
 
+def check_notes(helm, values, objects):
+    """Checks that the notes after an installation name each Service."""
+    install = [helm, "install", "iai-facade", CHART, f"--values={values}", "--dry-run=client"]
+    shown = subprocess.run(install, check=True, capture_output=True, text=True).stdout
+    notes = shown.split("\nNOTES:\n")[1]
+    for each in objects:
+        if each["kind"] == "Service":
+            assert f"{each['metadata']['name']}.default.svc" in notes, notes
+
+
 def check_case(values, program, helm, decode):
     case = values.stem
     lint = [helm, "lint", "--strict", "--quiet", CHART, f"--values={values}"]
@@ -144,6 +155,7 @@ def check_case(values, program, helm, decode):
     objects = [each for each in yaml.safe_load_all(render(helm, f"--values={values}")) if each]
     check_schemas(objects, decode)
     check_references(objects)
+    check_notes(helm, values, objects)
     (deployment,) = (each for each in objects if each["kind"] == "Deployment")
     (test,) = (each for each in objects if each["kind"] == "Pod")
     pod = deployment["spec"]["template"]
@@ -161,6 +173,28 @@ def check_rejected(helm):
         if rendered.returncode == 0 or message not in rendered.stderr:
             sys.exit(f"helm template {' '.join(flags)}: expected `{message}`, found:\n{rendered.stderr}")
     print(f"{len(REJECTED)} wrong values are rejected")
+
+
+def check_files(helm, decode):
+    """Checks that alerts and dashboards pass unchanged through the templates, whose syntax they share."""
+    alert = {"alert": "Down", "expr": "up == 0", "annotations": {"summary": "{{ $labels.instance }} is down"}}
+    groups = [{"name": "first", "rules": [alert]}]
+    dashboard = '{"title": "{{ grpc_method }}"}\n'
+    with tempfile.TemporaryDirectory() as folder:
+        chart = shutil.copytree(CHART, pathlib.Path(folder, CHART.name))
+        shutil.rmtree(chart / "files", ignore_errors=True)
+        flags = [*EMULATOR, "--set=prometheusRule.enabled=true,dashboards.enabled=true"]
+        without = template(helm, *flags, chart=chart)
+        assert "contains no " in without.stderr, without.stderr
+        for path, text in {"prometheus/alerts.yaml": yaml.safe_dump({"groups": groups}),
+                           "grafana/operators.json": dashboard}.items():
+            (chart / "files" / path).parent.mkdir(parents=True)
+            (chart / "files" / path).write_text(text)
+        objects = list(yaml.safe_load_all(render(helm, *flags, chart=chart)))
+    check_schemas(objects, decode)
+    found = {each["kind"]: each for each in objects}
+    assert found["PrometheusRule"]["spec"]["groups"] == groups
+    assert found["ConfigMap"]["data"] == {"operators.json": dashboard}
 
 
 def manifests(helm):
@@ -190,6 +224,7 @@ def main(program, helm, decode):
     check_rejected(helm)
     for values in sorted(CHART.glob("ci/*.yaml")):
         check_case(values, program, helm, decode)
+    check_files(helm, decode)
     check_manifests(helm)
     print(f"the chart is valid for Kubernetes {' to '.join(versions())}")
 
