@@ -10,4 +10,5 @@ mod operations;
 mod sources;
 mod status_page;
 mod tables;
+mod translation;
 mod troubleshooting;
