@@ -16,6 +16,7 @@ use std::{
 
 use http::HeaderValue;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tracing::Span;
 
 pub use self::{
@@ -36,8 +37,8 @@ pub struct Context {
     identity: Identity,
     request_id: Option<HeaderValue>,
     attempts: AtomicU32,
-    /// The time in the rate limiter's queue, in microseconds.
-    queued: AtomicU64,
+    /// The time of each [`Activity`], in microseconds.
+    times: [AtomicU64; Activity::COUNT],
     /// The context of the shared request that this call waits for; its attempts count for this call too.
     followed: Mutex<Option<Arc<Self>>>,
     provenance: OnceLock<Provenance>,
@@ -55,7 +56,7 @@ impl Context {
             identity,
             request_id: None,
             attempts: AtomicU32::new(0),
-            queued: AtomicU64::new(0),
+            times: Default::default(),
             followed: Mutex::default(),
             provenance: OnceLock::new(),
             subject: OnceLock::new(),
@@ -126,20 +127,28 @@ impl Context {
         self.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the time that attempts for this call, and for the shared requests it waited for, were in the
-    /// queue of the rate limiter.
-    pub fn queued(&self) -> Duration {
+    /// Returns the time that this call, and the shared requests it waited for, spent with an activity. The
+    /// activity of a shared request may have begun before this call.
+    pub fn time(&self, activity: Activity) -> Duration {
         let followed = self.followed.lock();
-        let shared = followed
-            .as_ref()
-            .map_or(Duration::ZERO, |other| other.queued());
-        Duration::from_micros(self.queued.load(Ordering::Relaxed)) + shared
+        let shared = followed.as_ref();
+        let shared = shared.map_or(Duration::ZERO, |other| other.time(activity));
+        let own = self.times[activity as usize].load(Ordering::Relaxed);
+        Duration::from_micros(own) + shared
     }
 
-    /// Adds the time that an attempt was in the queue of the rate limiter.
-    pub fn add_queued(&self, time: Duration) {
+    /// Starts to measure an activity, until the timer is dropped: the time counts also if the call is cancelled.
+    pub fn timer(&self, activity: Activity) -> Timer<'_> {
+        Timer {
+            context: self,
+            activity,
+            since: Instant::now(),
+        }
+    }
+
+    fn add_time(&self, activity: Activity, time: Duration) {
         let microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.queued.fetch_add(microseconds, Ordering::Relaxed);
+        self.times[activity as usize].fetch_add(microseconds, Ordering::Relaxed);
     }
 
     /// Counts the attempts of `other`, a shared request that this call waits for, from now on.
@@ -150,7 +159,9 @@ impl Context {
         if let Some(before) = followed.replace(other) {
             self.attempts
                 .fetch_add(before.attempts(), Ordering::Relaxed);
-            self.add_queued(before.queued());
+            for activity in Activity::ALL {
+                self.add_time(activity, before.time(activity));
+            }
         }
     }
 
@@ -192,6 +203,39 @@ impl Context {
     /// Sets the name of the error that the call failed with, once: later values are ignored.
     pub fn set_error(&self, error: ErrorName) {
         let _ = self.error.set(error);
+    }
+}
+
+/// What a call spends its time with, apart from the work of the service itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Activity {
+    /// Waiting before a retry.
+    Backoff,
+    /// Waiting for a credential.
+    Credential,
+    /// Waiting in the queue of the rate limiter.
+    Queue,
+    /// Requests to upstream.
+    Upstream,
+}
+
+impl Activity {
+    const ALL: [Self; Self::COUNT] = [Self::Backoff, Self::Credential, Self::Queue, Self::Upstream];
+    const COUNT: usize = 4;
+}
+
+/// Measures an activity of a call until it is dropped.
+#[derive(Debug)]
+#[must_use = "a timer measures until it is dropped"]
+pub struct Timer<'a> {
+    context: &'a Context,
+    activity: Activity,
+    since: Instant,
+}
+
+impl Drop for Timer<'_> {
+    fn drop(&mut self) {
+        self.context.add_time(self.activity, self.since.elapsed());
     }
 }
 
@@ -266,7 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn attempts_of_shared_requests_are_counted() {
-        let deadline = Deadline::new(tokio::time::Instant::now(), None, Duration::from_secs(1));
+        let deadline = Deadline::new(Instant::now(), None, Duration::from_secs(1));
         let context = || {
             Arc::new(Context::new(
                 deadline,

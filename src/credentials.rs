@@ -87,7 +87,7 @@ impl Credentials {
         let renewal = Arc::new(Renewal::new(provider, clock));
 
         let requests = ReloadRequests::listen().unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot listen for SIGHUP");
+            tracing::warn!(error.message = %error, "cannot listen for SIGHUP");
             ReloadRequests::none()
         });
         let first = tokio::time::timeout(START_TIMEOUT, renewal.refresh(RefreshReason::Due)).await;
@@ -137,6 +137,11 @@ impl Credentials {
     /// failed.
     pub async fn current(&self) -> Result<Arc<Credential>, Unavailable> {
         self.renewal.current().await
+    }
+
+    /// Returns the current credential without waiting.
+    pub fn available(&self) -> Option<Arc<Credential>> {
+        self.renewal.now().ok()
     }
 
     /// Refreshes the credential because upstream rejected `rejected`. Returns whether the current

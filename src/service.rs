@@ -6,7 +6,7 @@ mod failure;
 mod reason;
 mod report;
 mod response_metadata;
-mod retry_hint;
+pub(crate) mod retry_hint;
 mod sanitize;
 mod status;
 

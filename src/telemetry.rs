@@ -120,7 +120,7 @@ impl LogControl {
         let previous = current.clone();
         tracing::warn!(
             target: ALWAYS_LOGGED,
-            { log.level = %level, log.previous_level = %previous, peer.address = %peer },
+            { log.level = %level, log.previous_level = %previous, network.peer.address = %peer.ip(), network.peer.port = peer.port() },
             "changing log level",
         );
         // It fails only if the subscriber is dropped, which lives as long as the process.
@@ -129,7 +129,7 @@ impl LogControl {
         }
         tracing::warn!(
             target: ALWAYS_LOGGED,
-            { log.level = %current, log.previous_level = %previous, peer.address = %peer },
+            { log.level = %current, log.previous_level = %previous, network.peer.address = %peer.ip(), network.peer.port = peer.port() },
             "log level changed",
         );
     }

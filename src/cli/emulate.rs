@@ -68,12 +68,14 @@ impl Started {
                 for reason in mistakes {
                     tracing::warn!(
                         what = "fixtures",
-                        reason,
+                        error.message = reason,
                         "reload failed, keeping previous version",
                     );
                 }
             }
-            Err(error) => tracing::error!(what = "fixtures", %error, "reload task failed"),
+            Err(error) => {
+                tracing::error!(what = "fixtures", error.message = %error, "reload task failed")
+            }
         }
     }
 }

@@ -64,13 +64,13 @@ fn finish(outcome: Result<(), Failure>, format: Format, log: &LogControl) -> Exi
             match format {
                 Format::Text => log.write(&format!("iai-facade: {text}\n")),
                 Format::Json if error.is::<Problems>() => text.lines().for_each(|problem| {
-                    tracing::error!(target: ALWAYS_LOGGED, error = problem, "invalid configuration");
+                    tracing::error!(target: ALWAYS_LOGGED, { error.message = problem }, "invalid configuration");
                 }),
                 Format::Json if is_usage => {
-                    tracing::error!(target: ALWAYS_LOGGED, error = text, "invalid arguments");
+                    tracing::error!(target: ALWAYS_LOGGED, { error.message = text }, "invalid arguments");
                 }
                 Format::Json => {
-                    tracing::error!(target: ALWAYS_LOGGED, error = text, "cannot start");
+                    tracing::error!(target: ALWAYS_LOGGED, { error.message = text }, "cannot start");
                 }
             }
             match is_usage {

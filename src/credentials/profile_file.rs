@@ -139,7 +139,7 @@ impl Profile {
                 // HOME may be that of another user. A configured profile must be readable, however.
                 Err(error) if error.is_permission_denied() && self.name.is_none() => {
                     self.skipped.call_once(|| {
-                        tracing::warn!(%error, "profile file not readable, skipped");
+                        tracing::warn!(error.message = %error, "profile file not readable, skipped");
                     });
                     unreadable.push(error.to_string());
                 }

@@ -259,11 +259,11 @@ impl Renewal {
         let is_valid = self.now().is_ok();
         // A file is read every few seconds, so repeated failures are logged at increasing intervals.
         if *is_local && !count.is_power_of_two() {
-            tracing::debug!(%error, failures = count, "credential refresh still failing");
+            tracing::debug!(error.message = %error, failures = count, "credential refresh still failing");
         } else if is_valid {
-            tracing::warn!(%error, failures = count, "credential refresh failed, keeping current credential");
+            tracing::warn!(error.message = %error, failures = count, "credential refresh failed, keeping current credential");
         } else {
-            tracing::error!(%error, failures = count, "no valid credential");
+            tracing::error!(error.message = %error, failures = count, "no valid credential");
         }
     }
 }

@@ -28,6 +28,22 @@ pub fn name(code: Code) -> &'static str {
     }
 }
 
+/// Returns whether OpenTelemetry counts a code as an error of the server: only these have `error.type`
+/// ([RPC conventions]).
+///
+/// [RPC conventions]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
+pub fn is_error(code: Code) -> bool {
+    matches!(
+        code,
+        Code::DataLoss
+            | Code::DeadlineExceeded
+            | Code::Internal
+            | Code::Unavailable
+            | Code::Unimplemented
+            | Code::Unknown
+    )
+}
+
 /// Returns the level of a failed call in the access log, by the party that can correct the error.
 pub fn log_level(code: Code) -> Level {
     match code {

@@ -28,13 +28,16 @@ use super::{
 use crate::{
     clock::Clock,
     config,
-    context::{Context, Subject},
-    proto::grpc_code,
-    service::X_TC_REQUEST_ID,
+    context::{Activity, Context, Subject},
+    proto::{METHODS, grpc_code},
+    service::{X_TC_REQUEST_ID, retry_hint},
 };
 
 /// The maximum length of a method name in the log, in bytes: clients may send any name.
 const MAX_RPC: usize = 128;
+
+/// The method of a call to a method that the service does not have, as OpenTelemetry names it.
+const OTHER: &str = "_OTHER";
 
 /// The maximum length of a valid id, in bytes. Longer ids were rejected and are not logged.
 const MAX_ID: usize = 64;
@@ -180,17 +183,20 @@ impl Line {
     pub(super) fn close(mut self, status: Option<&Status>) {
         self.is_open = false;
         match status {
-            Some(status) => {
-                self.write(status.code(), status.message(), status.source());
-                self.remember(status.code(), upstream_code(status));
-            }
-            None => self.write(Code::Ok, "", None),
+            Some(status) => self.end(&Outcome::of(status)),
+            None => self.end(&Outcome::OK),
         }
     }
 
+    /// Counts the call, writes its line, and adds it to the recent errors if it failed.
+    fn end(&self, outcome: &Outcome<'_>) {
+        self.write(outcome);
+        self.remember(outcome);
+    }
+
     /// Adds the call to the recent errors.
-    fn remember(&self, code: Code, upstream_code: Option<String>) {
-        if code == Code::Ok {
+    fn remember(&self, outcome: &Outcome<'_>) {
+        if outcome.code == Code::Ok {
             return;
         }
         let completed = self.completed.as_ref();
@@ -199,10 +205,10 @@ impl Line {
         self.log.errors.add(FailedCall {
             time: self.log.clock.now(),
             method: self.rpc().to_owned(),
-            status: grpc_code::name(code),
+            status: grpc_code::name(outcome.code),
             duration: self.duration(),
             reason: self.context.error().map(|error| error.reason.clone()),
-            upstream_code,
+            upstream_code: outcome.upstream_code.clone(),
             upstream_request_id: upstream_id.map(str::to_owned),
         });
     }
@@ -213,7 +219,8 @@ impl Line {
         completed.map_or_else(|| self.arrival.elapsed(), |completed| completed.duration)
     }
 
-    fn write(&self, code: Code, error: &str, cause: Option<&dyn Error>) {
+    fn write(&self, outcome: &Outcome<'_>) {
+        let &Outcome { code, cause, .. } = outcome;
         let completed = self.completed.as_ref();
         let duration = self.duration();
         let metrics = &self.log.metrics;
@@ -225,25 +232,40 @@ impl Line {
         let upstream_id = completed.and_then(|completed| completed.upstream_id.as_ref());
         let provenance = self.context.provenance();
         let request_id = self.context.request_id();
+        let method = known_method(self.rpc());
+        let is_error = grpc_code::is_error(code);
+        // A shorter time than 1 ms explains nothing.
+        let time = |activity| {
+            let time = self.context.time(activity);
+            (time.as_millis() > 0).then(|| milliseconds(time))
+        };
         macro_rules! write_at {
             ($level:ident) => {
                 tracing::event!(
                     parent: None,
                     Level::$level,
-                    rpc = self.rpc(),
-                    code = grpc_code::name(code),
+                    rpc.method = method.unwrap_or(OTHER),
+                    rpc.method_original = Some(self.rpc()).filter(|_| method.is_none()),
+                    rpc.response.status_code = grpc_code::name(code),
+                    error.type = Some(grpc_code::name(code)).filter(|_| is_error),
                     reason = self.context.error().map(|error| &*error.reason),
-                    duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
+                    retry_delay_ms = outcome.retry_delay,
+                    duration_ms = milliseconds(duration),
+                    queue_ms = time(Activity::Queue),
+                    upstream.duration_ms = time(Activity::Upstream),
+                    backoff_ms = time(Activity::Backoff),
+                    credential.wait_ms = time(Activity::Credential),
                     request_id = request_id.and_then(|id| id.to_str().ok()),
-                    peer.address = %self.peer,
+                    network.peer.address = %self.peer.ip(),
+                    network.peer.port = self.peer.port(),
                     caller = %self.context.identity(),
                     // Evaluated, and so hashed, only if the line is written.
                     subject = self.log.subject_field(self.context.subject()),
                     upstream.attempts = self.context.attempts(),
-                    queue_ms = milliseconds(self.context.queued()),
                     upstream.cache = provenance.map(|provenance| provenance.origin.name()),
+                    upstream.code = outcome.upstream_code,
                     upstream.request_id = upstream_id.and_then(|id| id.to_str().ok()),
-                    error = Some(error).filter(|error| !error.is_empty()),
+                    error.message = Some(outcome.message).filter(|text| !text.is_empty()),
                     cause = cause.map(tracing::field::display),
                     "call"
                 )
@@ -263,14 +285,54 @@ impl Line {
     }
 }
 
-/// Returns a duration in milliseconds, unless it is shorter than one.
-fn milliseconds(duration: Duration) -> Option<f64> {
-    (duration.as_millis() > 0).then(|| (duration.as_secs_f64() * 1e6).round() / 1e3)
+/// How a call ended.
+struct Outcome<'a> {
+    code: Code,
+    message: &'a str,
+    /// The technical cause, which the caller does not receive.
+    cause: Option<&'a dyn Error>,
+    /// The error code of Tencent Cloud, sanitized.
+    upstream_code: Option<String>,
+    /// The retry hint in milliseconds; negative if the caller must not retry.
+    retry_delay: Option<i64>,
 }
 
-/// Returns the sanitized error code of Tencent Cloud that a status contains.
-fn upstream_code(status: &Status) -> Option<String> {
-    status.get_details_error_info()?.metadata.remove("code")
+impl<'a> Outcome<'a> {
+    const OK: Self = Self {
+        code: Code::Ok,
+        message: "",
+        cause: None,
+        upstream_code: None,
+        retry_delay: None,
+    };
+
+    const CANCELLED: Self = Self {
+        code: Code::Cancelled,
+        message: "cancelled: the client cancelled the call, or the drain timeout passed",
+        ..Self::OK
+    };
+
+    fn of(status: &'a Status) -> Self {
+        let error_info = status.get_details_error_info();
+        Self {
+            code: status.code(),
+            message: status.message(),
+            cause: status.source(),
+            upstream_code: error_info.and_then(|mut info| info.metadata.remove("code")),
+            retry_delay: retry_hint::delay_ms(status.metadata()),
+        }
+    }
+}
+
+/// Returns a duration in milliseconds, with three decimals.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Returns the name of a method, if the service has it.
+fn known_method(name: &str) -> Option<&'static str> {
+    let method = METHODS.iter().find(|method| method.full_name == name)?;
+    Some(&method.full_name)
 }
 
 fn rpc(path: &str) -> &str {
@@ -287,9 +349,7 @@ impl fmt::Debug for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if self.is_open {
-            let error = "cancelled: the client cancelled the call, or the drain timeout passed";
-            self.write(Code::Cancelled, error, None);
-            self.remember(Code::Cancelled, None);
+            self.end(&Outcome::CANCELLED);
         }
     }
 }

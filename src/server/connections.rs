@@ -126,7 +126,7 @@ pub(super) async fn serve_http2(
                 serve_calls(stream, &peer, calls, &http2, max_age, stopping).await
             };
             if let Err(error) = served.await {
-                tracing::debug!(peer.address = %address, error = error_chain(&*error), "connection failed");
+                tracing::debug!(network.peer.address = %address.ip(), network.peer.port = address.port(), error.message = error_chain(&*error), "connection failed");
             }
         }
     })
@@ -256,7 +256,7 @@ async fn accept<F>(
                 Err(error) if is_connection_error(&error) => {}
                 Err(error) => {
                     if !is_failing {
-                        tracing::warn!(%error, "cannot accept connections");
+                        tracing::warn!(error.message = %error, "cannot accept connections");
                     }
                     is_failing = true;
                     sleep(ACCEPT_PAUSE).await;

@@ -202,9 +202,9 @@ impl Failures {
         };
         // Load balancers and port scanners connect to check whether the port is open.
         if cause == Cause::Closed {
-            tracing::info!(%cause, count, peer.address = %peer, error, "TLS handshakes failed");
+            tracing::info!(error.type = %cause, count, network.peer.address = %peer.ip(), network.peer.port = peer.port(), error.message = error, "TLS handshakes failed");
         } else {
-            tracing::warn!(%cause, count, peer.address = %peer, error, "TLS handshakes failed");
+            tracing::warn!(error.type = %cause, count, network.peer.address = %peer.ip(), network.peer.port = peer.port(), error.message = error, "TLS handshakes failed");
         }
     }
 }

@@ -108,7 +108,7 @@ impl Validity {
         }
         if let Some(reason) = &reason {
             tracing::warn!(
-                reason,
+                error.message = reason,
                 "server certificate in use is not valid, clients will reject it"
             );
         }
@@ -165,8 +165,12 @@ async fn reload<T: Send + Sync + 'static>(
         }
         Ok(Reload::Failed(reason)) => {
             metrics.failed(what);
-            tracing::warn!(what, reason, "reload failed, keeping previous version");
+            tracing::warn!(
+                what,
+                error.message = reason,
+                "reload failed, keeping previous version"
+            );
         }
-        Err(error) => tracing::error!(what, %error, "reload task failed"),
+        Err(error) => tracing::error!(what, error.message = %error, "reload task failed"),
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn set_conditions(client: Client, readiness: Readiness, max_cal
                 readiness.set_verified();
             }
             Err(reason) => {
-                tracing::warn!(reason, "credential verification failed");
+                tracing::warn!(error.message = reason, "credential verification failed");
                 readiness.set_unverified(reason);
                 tokio::time::sleep(pause.mul_f64(1.0 - 0.5 * fastrand::f64())).await;
                 pause = (pause * 2).min(MAX_PAUSE);

@@ -41,3 +41,9 @@ pub(super) fn add(
         Hint::Unspecified => {}
     }
 }
+
+/// Returns the delay that a client is told to wait before a retry, in milliseconds: -1 if it must not retry,
+/// `None` without a hint.
+pub(crate) fn delay_ms(metadata: &MetadataMap) -> Option<i64> {
+    metadata.get(PUSHBACK)?.to_str().ok()?.parse().ok()
+}

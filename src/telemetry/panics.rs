@@ -11,14 +11,16 @@ pub(super) fn log() {
         let backtrace = Backtrace::capture();
         tracing::error!(
             target: ALWAYS_LOGGED,
-            error = message(panic.payload()),
-            location = panic.location().map(tracing::field::display),
-            // Captured only if RUST_BACKTRACE is set.
-            backtrace = matches!(
-                backtrace.status(),
-                std::backtrace::BacktraceStatus::Captured
-            )
-            .then(|| tracing::field::display(&backtrace)),
+            {
+                error.message = message(panic.payload()),
+                location = panic.location().map(tracing::field::display),
+                // Captured only if RUST_BACKTRACE is set.
+                backtrace = matches!(
+                    backtrace.status(),
+                    std::backtrace::BacktraceStatus::Captured
+                )
+                .then(|| tracing::field::display(&backtrace)),
+            },
             "panicked",
         );
     }));

@@ -46,8 +46,8 @@ use super::{
 use crate::{
     clock::{Clock, ClockOffset},
     config,
-    context::{Context, Deadline, Origin, Provenance},
-    credentials::Credentials,
+    context::{Activity, Context, Deadline, Origin, Provenance},
+    credentials::{Credential, Credentials, Unavailable},
     error_policy::{Caching, Retry},
     http_client::BuildError,
     metrics::Histogram,
@@ -131,7 +131,7 @@ impl<S: SendRequest> Pipeline<S> {
             let reply = received.map(Received::into_reply);
             return self.record(context, Origin::Miss, Duration::ZERO, reply);
         }
-        let credential = self.steps.credentials.current().await?;
+        let credential = available(&self.steps.credentials, context).await?;
         let request = CacheableRequest {
             key: Key::new(&credential, &request),
             request,
@@ -264,7 +264,10 @@ impl SendRequest for Attempts {
             let is_retried = match decision {
                 Decision::Backoff(pause) => retries.back_off(pause).await,
                 Decision::CorrectClock => self.transport.correct_clock(&error),
-                Decision::RefreshCredential => self.credentials.renew(&credential).await,
+                Decision::RefreshCredential => {
+                    let _timer = context.timer(Activity::Credential);
+                    self.credentials.renew(&credential).await
+                }
                 Decision::GiveUp => {
                     // Too late for this call, but the next call may have no second attempt either.
                     if error.policy().retry == Retry::CorrectClock {
@@ -303,18 +306,19 @@ impl Attempts {
             .try_acquire(source, fastrand::f64(), arrived)?;
 
         let latest = self.latency.latest_start(context.deadline(), arrived);
+        let timer = context.timer(Activity::Queue);
         self.limiter.acquire(source.caller, latest).await?;
+        drop(timer);
 
         // Upstream may have failed during the wait.
         let admitted = Instant::now();
         self.metrics.admitted(admitted - arrived);
-        context.add_queued(admitted - arrived);
         if admitted - arrived > NEGLIGIBLE_WAIT {
             self.circuit_breaker
                 .try_acquire(source, fastrand::f64(), admitted)?;
         }
 
-        let credential = self.credentials.current().await?;
+        let credential = available(&self.credentials, context).await?;
         context.count_attempt();
         let report = AttemptReport::new(
             &self.circuit_breaker,
@@ -323,7 +327,9 @@ impl Attempts {
             &self.metrics,
             source,
         );
+        let timer = context.timer(Activity::Upstream);
         let outcome = self.transport.send(request, &credential).await;
+        drop(timer);
         report.complete(outcome.as_ref().err());
         outcome.map_err(|error| FailedAttempt::Sent(error, credential))
     }
@@ -406,6 +412,18 @@ impl<T> Clone for CacheableRequest<T> {
             decode: self.decode,
         }
     }
+}
+
+/// Returns the current credential. Measures the wait if there is none yet.
+async fn available(
+    credentials: &Credentials,
+    context: &Context,
+) -> Result<Arc<Credential>, Unavailable> {
+    if let Some(credential) = credentials.available() {
+        return Ok(credential);
+    }
+    let _timer = context.timer(Activity::Credential);
+    credentials.current().await
 }
 
 /// Returns the context of a request that is sent on behalf of the caller of `context`, and has a

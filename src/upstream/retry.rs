@@ -10,7 +10,10 @@ use super::{
     retry_budget::RetryBudget,
     retry_policy::{self, Decision, Progress},
 };
-use crate::{context::Context, error_policy::Retry};
+use crate::{
+    context::{Activity, Context},
+    error_policy::Retry,
+};
 
 /// The backoff after throttling if upstream sends no `Retry-After`.
 const AFTER_THROTTLING: Duration = Duration::from_secs(1);
@@ -158,7 +161,7 @@ impl Retries<'_> {
             after_throttling: self.after_throttling,
         };
         let decision = retry_policy::decide(error, progress, fastrand::f64());
-        tracing::debug!(attempt = progress.attempts, %error, ?decision, "attempt failed");
+        tracing::debug!(attempt = progress.attempts, error.message = %error, ?decision, "attempt failed");
         self.is_corrected |= matches!(
             decision,
             Decision::CorrectClock | Decision::RefreshCredential
@@ -184,6 +187,7 @@ impl Retries<'_> {
     pub(super) async fn back_off(&self, pause: Duration) -> bool {
         let is_within_budget = self.budget.withdraw(Instant::now());
         if is_within_budget {
+            let _timer = self.context.timer(Activity::Backoff);
             sleep(pause).await;
         }
         is_within_budget

@@ -4,6 +4,8 @@ mod benchmarks;
 mod error_codes;
 mod imports;
 mod links;
+mod log_macros;
+mod logging;
 mod markdown;
 mod metrics;
 mod operations;

@@ -37,7 +37,7 @@ def test_the_suggested_commands_create_accepted_certificates(started, tmp_path):
     assert probe(address, *ca).returncode == 0
     client = ["--cert", tmp_path / "c.pem", "--key", tmp_path / "k.pem"]
     assert probe(address, *ca, *client).returncode != 0
-    error = log.wait_for("TLS handshakes failed")["error"]
+    error = log.wait_for("TLS handshakes failed")["error.message"]
     openssl(tmp_path, re.search("with: (openssl req .*)", error)[1])
 
     _, address = serve(started, *tls, "--tls-client-ca", tmp_path / "client.pem")

@@ -84,7 +84,7 @@ def test_a_blocked_file_does_not_prevent_reloads_of_other_files(started, tokens,
 
         line = log.wait_for("reload failed, keeping previous version")
         assert line["what"] == "certificates"
-        assert f"{key}: not read within {FILE_TIMEOUT}s" in line["reason"]
+        assert f"{key}: not read within {FILE_TIMEOUT}s" in line["error.message"]
         assert threads(log.pid) == 1
         service.call("GetGroupInfo", group_id="aaa", metadata=new)
 
@@ -104,7 +104,7 @@ def test_a_blocked_credential_file_keeps_the_last_credential(started, tmp_path):
 
     with blocked(tmp_path / "key"):
         line = log.wait_for("credential refresh failed, keeping current credential")
-        assert f"not read within {FILE_TIMEOUT}s" in line["error"]
+        assert f"not read within {FILE_TIMEOUT}s" in line["error.message"]
         service.call("GetGroupInfo", group_id="aaa")
 
     log.wait_for("credential provider recovered")

@@ -16,7 +16,7 @@ def test_no_call_fails_while_1000_connections_close(started):
         connections = set()
         # The current connection of each channel is still open.
         while len(connections) < 1_000 + channels:
-            connections.add(log.wait_for("call")["peer.address"])
+            connections.add(log.wait_for("call")["network.peer.port"])
 
     print(f"{load.completed} calls over {len(connections)} connections")
 

@@ -19,7 +19,7 @@ use super::{faults::Cut, reply::Closed, worlds::Worlds};
 pub(super) async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, worlds: Arc<Worlds>) {
     match timeout(IDLE_TIMEOUT, open(stream, tls)).await {
         Ok(Ok(stream)) => serve_http(stream, worlds).await,
-        Ok(Err(error)) => tracing::trace!(%error, "emulator connection failed"),
+        Ok(Err(error)) => tracing::trace!(error.message = %error, "emulator connection failed"),
         Err(_) => tracing::trace!("emulator closed a connection without data"),
     }
 }
@@ -46,7 +46,7 @@ async fn open(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Box<dyn
     match tls.accept(stream).await {
         Ok(stream) => Ok(Box::new(stream)),
         Err(error) => {
-            tracing::info!(%error, "TLS handshake with a client failed");
+            tracing::info!(error.message = %error, "TLS handshake with a client failed");
             Err(error)
         }
     }
@@ -76,7 +76,7 @@ async fn serve_http(stream: Box<dyn Stream>, worlds: Arc<Worlds>) {
     };
     match error.source().and_then(|cause| cause.downcast_ref()) {
         Some(Closed(cut)) => send_partial(connection.into_parts().io.into_inner(), *cut).await,
-        None => tracing::trace!(%error, "emulator connection failed"),
+        None => tracing::trace!(error.message = %error, "emulator connection failed"),
     }
 }
 

@@ -68,7 +68,7 @@ impl Control {
             .max_buf_size(MAX_HEADER_BYTES)
             .serve_connection(TokioIo::new(stream), handler);
         if let Err(error) = connection.await {
-            tracing::trace!(%error, "control connection failed");
+            tracing::trace!(error.message = %error, "control connection failed");
         }
     }
 

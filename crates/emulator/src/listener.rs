@@ -36,7 +36,7 @@ where
                     connections.spawn(serve(stream));
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "emulator failed to accept a connection");
+                    tracing::debug!(error.message = %error, "emulator failed to accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

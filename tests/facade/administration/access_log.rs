@@ -1,9 +1,13 @@
 //! Access log: which calls are logged, with which level and fields.
 
-use serde_json::Value;
+use http::uri::PathAndQuery;
+use iai_facade::proto::{GetGroupInfoRequest, GetGroupInfoResponse};
+use serde_json::{Value, json};
 use tempfile::NamedTempFile;
+use tonic::Code;
+use tonic_prost::ProstCodec;
 
-use crate::harness::{Program, client, group, person, text};
+use crate::harness::{Program, channel, client, group, person, text};
 
 #[tokio::test]
 async fn a_failed_call_is_logged_with_every_detail_but_the_id() {
@@ -21,24 +25,21 @@ async fn a_failed_call_is_logged_with_every_detail_but_the_id() {
     let line = program.line("call").await;
     assert_eq!(line["level"], "INFO");
     assert_eq!(
-        line["rpc"],
+        line["rpc.method"],
         "iaifacade.v1.FaceRecognitionService/GetPersonGroupInfo"
     );
-    assert_eq!(line["code"], "NOT_FOUND");
+    assert_eq!(line["rpc.response.status_code"], "NOT_FOUND");
     assert_eq!(line["reason"], "PERSON_NOT_FOUND");
     assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
     assert_eq!(line["request_id"], "a-name");
-    assert!(
-        line["peer.address"]
-            .as_str()
-            .unwrap()
-            .starts_with("127.0.0.1:")
-    );
+    assert_eq!(line["network.peer.address"], "127.0.0.1");
+    assert!(line["network.peer.port"].is_u64(), "{line}");
+    assert_eq!(line["error.type"], Value::Null);
     assert_eq!(line["subject"].as_str().unwrap().len(), 16);
     assert_eq!(line["upstream.attempts"], 1);
     let upstream_id = text(status.metadata(), "x-tc-request-id");
     assert_eq!(line["upstream.request_id"], upstream_id);
-    assert_eq!(line["error"], "the person does not exist");
+    assert_eq!(line["error.message"], "the person does not exist");
 }
 
 #[tokio::test]
@@ -64,6 +65,72 @@ async fn a_successful_call_is_logged_with_its_time_in_the_queue() {
 }
 
 #[tokio::test]
+async fn a_slow_success_is_logged_with_the_times_it_consists_of() {
+    let fixtures = fixtures(&[
+        r#"api_error = { code = "FailedOperation.ServerError" }"#,
+        "delay = \"20ms\"\n[[groups]]\ngroup_id = \"aaa\"\ngroup_name = \"aaa\"\ncreation_timestamp = 0",
+    ]);
+    let path = fixtures.path().to_str().unwrap();
+    let flags = ["--emulate", "--fixtures", path, "--log-slow", "0s"];
+    let (mut program, addresses) = Program::serve(&flags, &[]).await;
+
+    let mut client = client(addresses.grpc);
+    client.get_group_info(group("aaa")).await.unwrap();
+
+    let line = program.line("call").await;
+    let time = |field: &str| line[field].as_f64().unwrap();
+    let (backoff, upstream) = (time("backoff_ms"), time("upstream.duration_ms"));
+    assert!(backoff >= 1.0 && upstream >= 20.0, "{line}");
+    assert!(backoff + upstream <= time("duration_ms"), "{line}");
+}
+
+#[tokio::test]
+async fn an_error_of_upstream_is_logged_with_its_code_and_the_retry_hint() {
+    let fixtures = fixtures(&[
+        r#"api_error = { code = "FailedOperation.ServerError" }"#,
+        r#"api_error = { code = "InvalidParameterValue" }"#,
+    ]);
+    let path = fixtures.path().to_str().unwrap();
+    let flags = ["--emulate", "--fixtures", path, "--max-attempts", "1"];
+    let (mut program, addresses) = Program::serve(&flags, &[]).await;
+    let mut client = client(addresses.grpc);
+
+    for (code, error_type, has_hint) in [
+        ("FailedOperation.ServerError", json!("UNAVAILABLE"), true),
+        ("InvalidParameterValue", Value::Null, false),
+    ] {
+        let status = client.get_group_info(group("aaa")).await.unwrap_err();
+        let line = program.line("call").await;
+        assert_eq!(line["upstream.code"], code);
+        assert_eq!(line["error.type"], error_type);
+        let hint = text(status.metadata(), "grpc-retry-pushback-ms");
+        let logged = line["retry_delay_ms"].as_i64().map(|it| it.to_string());
+        assert_eq!(
+            (&*logged.unwrap_or_default(), has_hint),
+            (hint, !hint.is_empty())
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_logged_as_other_with_the_name_as_sent() {
+    let (mut program, addresses) = Program::serve(&["--emulate"], &[]).await;
+
+    let mut client = tonic::client::Grpc::new(channel(addresses.grpc));
+    client.ready().await.unwrap();
+    let codec = ProstCodec::<GetGroupInfoRequest, GetGroupInfoResponse>::default();
+    let path = PathAndQuery::from_static("/a.Service/Method");
+    let called = client.unary(tonic::Request::new(group("aaa")), path, codec);
+    assert_eq!(called.await.unwrap_err().code(), Code::Unimplemented);
+
+    let line = program.line("call").await;
+    assert_eq!(line["rpc.method"], "_OTHER");
+    assert_eq!(line["rpc.method_original"], "a.Service/Method");
+    assert_eq!(line["reason"], "METHOD_UNKNOWN");
+    assert_eq!(line["error.type"], "UNIMPLEMENTED");
+}
+
+#[tokio::test]
 async fn the_log_level_follows_the_fault_and_only_the_log_has_the_cause() {
     let fixtures = fixtures(&[
         r#"api_error = { code = "AuthFailure.SignatureFailure", message = "words for the log" }"#,
@@ -86,7 +153,7 @@ async fn the_log_level_follows_the_fault_and_only_the_log_has_the_cause() {
         let line = program.line("call").await;
 
         assert_eq!(
-            (&line["level"], &line["code"]),
+            (&line["level"], &line["rpc.response.status_code"]),
             (&Value::from(level), &Value::from(code))
         );
         assert!(!status.message().contains("words for the log"));
@@ -116,7 +183,7 @@ async fn a_cancelled_call_is_logged() {
     assert!(call.await.unwrap_err().is_cancelled());
 
     let line = program.line("call").await;
-    assert_eq!(line["code"], "CANCELLED");
+    assert_eq!(line["rpc.response.status_code"], "CANCELLED");
     assert_eq!(line["upstream.attempts"], 1);
 }
 

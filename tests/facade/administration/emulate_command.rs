@@ -36,7 +36,7 @@ async fn sighup_reads_the_fixtures_again() {
             .line("reload failed, keeping previous version")
             .await;
         assert_eq!(line["what"], "fixtures");
-        let reason = line["reason"].as_str().unwrap();
+        let reason = line["error.message"].as_str().unwrap();
         assert!(
             reason.starts_with(&format!("{path}: {mistake}")),
             "{reason}"

@@ -163,7 +163,7 @@ async fn a_failed_start_is_logged_as_json_too() {
             (&last["level"], &last["message"]),
             (&"ERROR".into(), &message.into())
         );
-        assert!(!last["error"].as_str().unwrap().is_empty());
+        assert!(!last["error.message"].as_str().unwrap().is_empty());
     }
 }
 
@@ -196,7 +196,7 @@ async fn unauthenticated_clients_do_not_fill_the_log() {
     let (_, log) = program.ended().await;
 
     assert_eq!(
-        log.matches("\"code\":\"UNAUTHENTICATED\"").count(),
+        log.matches("status_code\":\"UNAUTHENTICATED\"").count(),
         20,
         "{log}"
     );

@@ -134,7 +134,7 @@ async fn a_token_overrides_forwarded_identity_and_a_rejection_is_logged() {
         .unwrap_err();
     let line = program.line("call").await;
     assert_eq!(line["caller"], "forwarded:token:orders");
-    assert_eq!(line["code"], "UNAUTHENTICATED");
+    assert_eq!(line["rpc.response.status_code"], "UNAUTHENTICATED");
     assert_eq!(line["level"], "INFO");
 }
 

@@ -110,12 +110,15 @@ async fn expired_self_signed_and_foreign_client_certificates_are_rejected() {
 
         assert!(status.unwrap_err().details().is_empty(), "{reason}");
         let line = program.line("TLS handshakes failed").await;
-        assert_eq!(line["cause"], format!("client certificate: {cause}"));
+        assert_eq!(line["error.type"], format!("client certificate: {cause}"));
         assert_eq!(
             (&line["level"], &line["count"]),
             (&"WARN".into(), &1.into())
         );
-        assert!(line["error"].as_str().unwrap().contains(reason), "{line}");
+        assert!(
+            line["error.message"].as_str().unwrap().contains(reason),
+            "{line}"
+        );
         let known = authority.client(&[ORDERS]);
         call(channel(address, &authority, Some(&known)))
             .await
@@ -163,7 +166,7 @@ async fn failed_handshakes_are_logged_once_for_each_cause() {
     ];
     for cause in causes {
         let line = program.line("TLS handshakes failed").await;
-        assert_eq!(line["cause"], cause);
+        assert_eq!(line["error.type"], cause);
         assert_eq!(
             (&line["level"], &line["count"]),
             (&"WARN".into(), &1.into())

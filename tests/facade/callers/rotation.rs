@@ -191,7 +191,7 @@ async fn an_invalid_server_certificate_at_the_start_is_a_warning() {
     let line = program.program.line(INVALID).await;
     assert_eq!(line["level"], "WARN");
     let reason = "the certificate expired at 2020-01-01T00:00:00Z";
-    assert_eq!(line["reason"], reason);
+    assert_eq!(line["error.message"], reason);
 
     // Another invalid certificate replaces an invalid one.
     secrets.put(
@@ -202,7 +202,7 @@ async fn an_invalid_server_certificate_at_the_start_is_a_warning() {
     program.reload(REPLACED, "certificates").await;
     let line = program.program.line(INVALID).await;
     let reason = "the certificate expired at 2021-01-01T00:00:00Z";
-    assert_eq!(line["reason"], reason);
+    assert_eq!(line["error.message"], reason);
     secrets.put(&authority.server(), &authority.pem(), &tokens(&[OLD]));
     program.reload(REPLACED, "certificates").await;
     let client = authority.client(&[ORDERS]);

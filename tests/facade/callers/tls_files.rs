@@ -128,8 +128,8 @@ async fn a_ca_certificate_from_openssl_is_explained_with_the_right_command() {
         );
     }
     let line = program.line("TLS handshakes failed").await;
-    assert_eq!(line["cause"], "client certificate: bad certificate");
-    let error = line["error"].as_str().unwrap();
+    assert_eq!(line["error.type"], "client certificate: bad certificate");
+    let error = line["error.message"].as_str().unwrap();
     assert!(
         error.contains(FAULT) && error.ends_with("basicConstraints=CA:FALSE"),
         "{line}"

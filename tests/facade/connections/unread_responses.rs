@@ -145,8 +145,8 @@ async fn responses_above_16_mib_unsent_on_a_connection_are_rejected() {
     assert_eq!(rejected.message(), words);
     // The successful calls are not logged.
     let line = program.line("call").await;
-    assert_eq!(line["code"], "RESOURCE_EXHAUSTED");
-    assert_eq!(line["error"], words);
+    assert_eq!(line["rpc.response.status_code"], "RESOURCE_EXHAUSTED");
+    assert_eq!(line["error.message"], words);
     connection.abort();
 }
 
