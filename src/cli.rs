@@ -10,6 +10,7 @@ mod serve;
 mod signals;
 
 pub mod call;
+pub mod check;
 pub mod client;
 pub mod probe;
 
@@ -20,6 +21,7 @@ use clap_complete::Shell;
 
 use self::{
     call::{CallArgs, call},
+    check::{CheckArgs, check},
     emulate::emulate,
     output::print,
     probe::{Outcome, ProbeArgs, probe},
@@ -44,6 +46,10 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Emulate the API of Tencent Cloud, for tests and demonstrations
     Emulate(Box<EmulateArgs>),
+    /// Check whether serve would work with these settings, and say why not. Exit codes: 0 it works, 2
+    /// connection failed, 3 call failed, 4 no credential, 5 clock wrong, 6 responses differ from the
+    /// documentation, 64 invalid settings
+    Check(Box<CheckArgs>),
     /// Make one call to a running server and print the response
     Call(Box<CallArgs>),
     /// Check the health of a running server. Exit codes: 0 serving, 1 invalid arguments, 2 connection
@@ -97,6 +103,7 @@ impl Command {
         match self {
             Self::Serve(args) => logged(|log| serve(*args, log)).await,
             Self::Emulate(args) => logged(|log| emulate(*args, log)).await,
+            Self::Check(args) => interruptible(async || check(*args).await).await,
             Self::Call(args) => {
                 interruptible(async || match call(*args).await {
                     Ok(response) => print(&response),

@@ -15,8 +15,8 @@
 //! The signature is a crate of its own, [`tencent_cloud_signature`].
 //!
 //! The other modules are leaves that the layers share. The commands [`call`](cli::call) and
-//! [`probe`](cli::probe) are clients of the service. The emulator of Tencent Cloud's API is a crate of
-//! its own as well, [`iai_emulator`].
+//! [`probe`](cli::probe) are clients of the service; [`check`](cli::check) finds out why it does not work.
+//! The emulator of Tencent Cloud's API is a crate of its own as well, [`iai_emulator`].
 //!
 //! `ARCHITECTURE.md` in the repository describes the layers, the path of one call, and the reasons.
 

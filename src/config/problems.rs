@@ -67,7 +67,7 @@ impl Problems {
     }
 
     /// Returns the settings if there are no errors, otherwise the errors.
-    pub(super) fn into_result<T>(self, settings: Result<T, Invalid>) -> Result<T, Self> {
+    pub fn into_result<T>(self, settings: Result<T, Invalid>) -> Result<T, Self> {
         match settings {
             Ok(settings) if self.0.is_empty() => Ok(settings),
             Ok(_) | Err(Invalid) => Err(self),

@@ -3,11 +3,13 @@
 
 pub(crate) mod authority;
 pub(crate) mod bearer_tokens;
+pub(crate) mod checked;
 pub(crate) mod connection;
 pub(crate) mod controlled_emulator;
 pub(crate) mod frames;
 pub(crate) mod operation;
 mod program;
+pub(crate) mod raw_api;
 pub(crate) mod raw_upstream;
 pub(crate) mod samples;
 pub(crate) mod steady_callers;

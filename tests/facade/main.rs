@@ -9,6 +9,7 @@
 mod administration;
 mod cache;
 mod callers;
+mod check;
 mod connections;
 mod control_api;
 mod credentials;
