@@ -166,7 +166,7 @@ impl Server {
             slots: slots.clone(),
             client: client.clone(),
         };
-        let status = Sources::new(settings, counters, readiness.clone(), files.tls.clone());
+        let status = Sources::new(settings, counters, readiness.clone(), expiry.clone());
         let reloads = ReloadMetrics::new(&mut registry);
         Ok(Self {
             grpc,

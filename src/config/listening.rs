@@ -26,8 +26,8 @@ pub(super) struct ListeningArgs {
     )]
     listen: String,
 
-    /// Address and port of the admin endpoints /livez, /readyz, /metrics, /log-level and /status.json (HTTP/1.1); port
-    /// 0 selects a free port
+    /// Address and port of the admin endpoints /livez, /readyz, /metrics, /log-level, /status.json and the status
+    /// page / (HTTP/1.1); port 0 selects a free port
     #[arg(
         long,
         env = "IAI_FACADE_ADMIN_LISTEN",

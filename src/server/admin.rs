@@ -51,6 +51,9 @@ pub(super) fn router(
         .put(set_log_level)
         .layer(DefaultBodyLimit::max(MAX_DIRECTIVES_BYTES))
         .layer(middleware::from_fn(require_loopback));
+    let status_page = get(status_page::html)
+        .layer(middleware::from_fn(require_loopback))
+        .with_state(status.clone());
     let status_json = get(status_page::json)
         .layer(middleware::from_fn(require_loopback))
         .with_state(status);
@@ -65,6 +68,7 @@ pub(super) fn router(
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/log-level", log_level)
+        .route("/", status_page)
         .route("/status.json", status_json)
         .with_state(Admin {
             readiness,

@@ -47,7 +47,7 @@ pub(super) struct Expiring {
     /// Tells it from its successor.
     version: i128,
     /// Whether a failing refresh has left less than half of the lifetime.
-    is_overdue: bool,
+    pub(super) is_overdue: bool,
 }
 
 /// The kind of what expires.
@@ -63,6 +63,10 @@ pub(super) enum Kind {
 
 impl Kind {
     const COUNT: usize = 3;
+
+    /// All kinds.
+    pub(super) const ALL: [Self; Self::COUNT] =
+        [Self::ServerCertificate, Self::ClientCa, Self::Credential];
 }
 
 impl fmt::Display for Kind {
@@ -86,6 +90,18 @@ pub(super) enum Stage {
     Urgent,
     /// The lifetime is over.
     Expired,
+}
+
+impl Stage {
+    /// Returns its name on the status page.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Soon => "soon",
+            Self::Urgent => "urgent",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 impl Expiry {
@@ -215,7 +231,7 @@ struct Warnings([Logged; Kind::COUNT]);
 struct Logged {
     version: Option<i128>,
     stage: Option<Stage>,
-    is_overdue: bool,
+    pub(super) is_overdue: bool,
 }
 
 /// A warning that is due.

@@ -14,6 +14,7 @@ pub(super) struct Report {
     pub(super) conditions: Vec<Condition>,
     pub(super) upstream: Upstream,
     pub(super) credential: Credential,
+    pub(super) expiry: Vec<Expiring>,
     pub(super) calls: Calls,
     pub(super) quota: Quota,
     pub(super) callers: Vec<Caller>,
@@ -44,10 +45,19 @@ pub(super) struct Upstream {
 pub(super) struct Credential {
     pub(super) source: Option<&'static str>,
     pub(super) assumes_role: bool,
-    pub(super) expires_in_seconds: Option<u64>,
     pub(super) refreshes: u64,
     pub(super) failed_refreshes: u64,
     pub(super) failure: Option<String>,
+}
+
+/// A certificate or the credential; without a time if it does not exist or does not expire.
+#[derive(Debug, Serialize)]
+pub(super) struct Expiring {
+    pub(super) name: String,
+    pub(super) expires_at: Option<String>,
+    pub(super) expires_in_seconds: Option<u64>,
+    pub(super) state: &'static str,
+    pub(super) overdue: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -126,7 +136,6 @@ pub(super) struct Connections {
     pub(super) limit: usize,
     pub(super) accepted: u64,
     pub(super) displaced: u64,
-    pub(super) certificate_expires_at: Option<String>,
 }
 
 /// An interval of 10 s, or the time since the last complete one.
@@ -143,6 +152,13 @@ pub(super) struct Interval {
     pub(super) throttled: u64,
     pub(super) rate: Option<f64>,
     pub(super) rejected_ratio: f64,
+}
+
+impl Interval {
+    /// Returns the number of calls.
+    pub(super) fn calls(&self) -> u64 {
+        self.ok + self.caller_fault + self.limited + self.fault
+    }
 }
 
 /// A call that failed.

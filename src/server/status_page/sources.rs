@@ -9,19 +9,18 @@ use super::{
     history::{Counters, History, Sample},
     periods,
     report::{
-        Cache, Caller, CircuitBreaker, Condition, Connections, Credential, FailedCall, Quota,
-        Report, Upstream,
+        Cache, Caller, CircuitBreaker, Condition, Connections, Credential, Expiring, FailedCall,
+        Quota, Report, Upstream,
     },
 };
 use crate::{
     config,
-    files::file_watcher::FileWatcher,
     server::{
         caller_metrics::{CallerCalls, CallerName},
+        expiry::{Expiry, Kind},
         readiness::Readiness,
         recent_errors,
     },
-    tls::{certificate, server::ServerTls},
 };
 
 /// The maximum number of callers in the report.
@@ -34,7 +33,7 @@ pub(in crate::server) struct Sources {
     counters: Counters,
     history: History,
     readiness: Readiness,
-    tls: Option<Arc<FileWatcher<ServerTls>>>,
+    expiry: Expiry,
     start: Instant,
     started_at: UtcDateTime,
 }
@@ -73,7 +72,7 @@ impl Sources {
         settings: &config::Serve,
         counters: Counters,
         readiness: Readiness,
-        tls: Option<Arc<FileWatcher<ServerTls>>>,
+        expiry: Expiry,
     ) -> Self {
         let history = History::default();
         history.sample(&counters);
@@ -83,7 +82,7 @@ impl Sources {
             counters,
             history,
             readiness,
-            tls,
+            expiry,
             start: Instant::now(),
         }
     }
@@ -123,6 +122,7 @@ impl Sources {
             conditions: conditions.collect(),
             upstream: self.upstream(),
             credential: self.credential(),
+            expiry: self.expiry(),
             calls: periods::calls(&first, &now, self.counters.calls.in_progress()),
             quota: self.quota(&first, &now, &samples),
             callers,
@@ -156,11 +156,25 @@ impl Sources {
         Credential {
             source: credentials.provider(),
             assumes_role: self.settings.assumes_role,
-            expires_in_seconds: counters.expires_in.map(|rest| rest.as_secs()),
             refreshes: counters.replaced,
             failed_refreshes: counters.failed,
             failure: credentials.failure().map(|failure| failure.to_string()),
         }
+    }
+
+    fn expiry(&self) -> Vec<Expiring> {
+        let expiring = self.expiry.read();
+        let of = |kind: Kind| {
+            let found = expiring.iter().find(|it| it.kind == kind);
+            Expiring {
+                name: kind.to_string(),
+                expires_at: found.map(|it| timestamp(it.expires_at)),
+                expires_in_seconds: found.map(|it| it.expires_in.as_secs()),
+                state: found.map_or("none", |it| it.stage().name()),
+                overdue: found.is_some_and(|it| it.is_overdue),
+            }
+        };
+        Kind::ALL.map(of).into()
     }
 
     fn quota(&self, first: &Sample, now: &Sample, samples: &[Arc<Sample>]) -> Quota {
@@ -236,14 +250,11 @@ impl Sources {
 
     fn connections(&self, first: &Sample, now: &Sample) -> Connections {
         let (before, now) = (first.connections, now.connections);
-        let tls = self.tls.as_ref().map(|tls| tls.current());
-        let expiry = tls.and_then(|tls| certificate::validity(&tls.certificate));
         Connections {
             open: now.open,
             limit: now.limit,
             accepted: now.accepted.saturating_sub(before.accepted),
             displaced: now.displaced.saturating_sub(before.displaced),
-            certificate_expires_at: expiry.map(|validity| timestamp(validity.not_after)),
         }
     }
 }

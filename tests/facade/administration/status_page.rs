@@ -1,9 +1,11 @@
 //! Status page: what it shows of calls, quota and errors, and to whom.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http_body_util::Full;
 use iai_emulator::{Account, FaultKind};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -218,7 +220,7 @@ async fn the_status_says_why_it_is_not_ready_and_hides_the_proxys_password() {
 async fn the_status_is_for_loopback_hosts_only() {
     let facade = Facade::start().await;
 
-    for path in ["/status.json"] {
+    for path in ["/", "/status.json"] {
         for (host, expected) in [
             ("Host: localhost\r\n", 200),
             ("Host: 127.0.0.1:9464\r\n", 200),
@@ -273,6 +275,61 @@ async fn what_clients_and_upstream_write_stays_text_in_the_status() {
         names.contains(&json!([format!("forwarded:{SCRIPT}")])),
         "{names:?}"
     );
+}
+
+#[tokio::test]
+async fn the_page_escapes_what_clients_and_upstream_write() {
+    let facade = Facade::start_with(&["--trust-forwarded-identity"]).await;
+    let mut client = facade.client();
+    let text = format!("\"&'{SCRIPT}");
+    facade.emulator.script(FaultKind::api_error(text));
+    let name = format!("URI={SCRIPT}");
+    client
+        .get_group_info(with_headers(&[("x-forwarded-client-cert", &name)]))
+        .await
+        .unwrap_err();
+
+    let (_, page) = http(facade.addresses.admin, "GET", "/", "").await;
+
+    // With the places where a browser may break the text.
+    let page = page.replace("<wbr>", "");
+    let escaped = "&lt;script&gt;alert(1)&lt;/script&gt;";
+    assert!(page.contains(&format!("forwarded:{escaped}")), "{page}");
+    assert!(page.contains(&format!("&quot;&amp;'{escaped}")), "{page}");
+    assert_eq!(page.matches("<script>").count(), 1, "{page}");
+}
+
+#[tokio::test]
+async fn the_policy_of_the_page_allows_its_own_style_and_script_only() {
+    let facade = Facade::start().await;
+
+    let response = raw(&facade, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+
+    let (head, page) = response.split_once("\r\n\r\n").unwrap();
+    let hash = |name: &str| {
+        let (_, rest) = page.split_once(&format!("<{name}>")).unwrap();
+        let (text, _) = rest.split_once(&format!("</{name}>")).unwrap();
+        STANDARD.encode(Sha256::digest(text))
+    };
+    let policy = format!(
+        "content-security-policy: default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; \
+         connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n",
+        hash("style"),
+        hash("script")
+    );
+    assert!(head.contains(&policy), "{head}");
+    for header in [
+        "content-type: text/html; charset=utf-8",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
+        "cross-origin-resource-policy: same-origin",
+    ] {
+        assert!(head.contains(header), "{head}");
+    }
+    for link in ["src=", "url(", "@import", "style="] {
+        assert!(!page.contains(link), "{link}: {page}");
+    }
 }
 
 async fn status(facade: &Facade) -> Value {
