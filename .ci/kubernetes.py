@@ -3,10 +3,12 @@
 
 Usage: .ci/kubernetes.py PROGRAM HELM DECODE
        .ci/kubernetes.py --write HELM
+       .ci/kubernetes.py --compare HELM OTHER_HELM
 
 Renders the chart with each file of values in its folder ci/. For the oldest and the newest supported
 Kubernetes, each object must have only known fields. Custom resources are decoded by DECODE, built from
 .ci/decode. Each pod is started as rendered (rendered_pod.py). Wrong values must be rejected.
+`--compare` checks that two versions of Helm render the same objects.
 """
 
 import json
@@ -27,11 +29,17 @@ CHART = ROOT / "deploy/helm/iai-facade"
 MANIFESTS = ROOT / "deploy/kubernetes"
 CUSTOM = ("gateway.networking.k8s.io/", "monitoring.coreos.com/")
 
+# Annotations that keep a port out of the sidecars of Istio and Linkerd.
+UNMESHED = ["traffic.sidecar.istio.io/excludeInboundPorts", "config.linkerd.io/skip-inbound-ports"]
+
 # What is computed from the values of a case: grace period, requested memory, limit of memory.
 COMPUTED = {
     "cache": (67, "1088Mi", "1280Mi"),
     "secret": (30, "64Mi", "256Mi"),
 }
+
+# The case whose replicas are replaced under calls: it has the shortest delay.
+ROLLED_OUT = "cache"
 
 REPOSITORY = ["--set=image.repository=registry.example.com/iai-facade"]
 EMULATOR = [*REPOSITORY, "--set=credentials.source=emulator"]
@@ -101,7 +109,7 @@ def check_references(objects):
     labels, ports = pod["metadata"]["labels"], pod["spec"]["containers"][0]["ports"]
     assert {port["name"]: port["containerPort"] for port in ports} == {"grpc": 50051, "admin": 9464}
     assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
-    for annotation in ["traffic.sidecar.istio.io/excludeInboundPorts", "config.linkerd.io/skip-inbound-ports"]:
+    for annotation in UNMESHED:
         assert pod["metadata"]["annotations"][annotation] == "9464"
     for each in objects:
         spec = each.get("spec", {})
@@ -133,7 +141,8 @@ def check_computed(case, pod):
     """Checks the numbers that are computed from the values."""
     spec = pod["spec"]
     resources = spec["containers"][0]["resources"]
-    found = spec["terminationGracePeriodSeconds"], resources["requests"]["memory"], resources["limits"]["memory"]
+    memory = resources["requests"]["memory"], resources["limits"]["memory"]
+    found = spec["terminationGracePeriodSeconds"], *memory
     if COMPUTED.get(case, found) != found:
         sys.exit(f"{case}: computed {found}, expected {COMPUTED[case]}")
 
@@ -164,7 +173,10 @@ def check_case(values, program, helm, decode):
     check_computed(case, pod)
     with tempfile.TemporaryDirectory() as folder:
         rendered_pod.run(program, pathlib.Path(folder), objects, pod["spec"], test["spec"])
-    print(f"{case}: {len(objects)} objects; started, probed and stopped", flush=True)
+        print(f"{case}: {len(objects)} objects; started, probed and stopped", flush=True)
+        if case == ROLLED_OUT:
+            calls = rendered_pod.roll_out(program, pathlib.Path(folder), objects, pod["spec"])
+            print(f"{case}: two replicas replaced without a failure of {calls} calls", flush=True)
 
 
 def check_rejected(helm):
@@ -176,7 +188,7 @@ def check_rejected(helm):
 
 
 def check_files(helm, decode):
-    """Checks that alerts and dashboards pass unchanged through the templates, whose syntax they share."""
+    """Checks that alerts and dashboards pass through the templates, whose syntax they share, unchanged."""
     alert = {"alert": "Down", "expr": "up == 0", "annotations": {"summary": "{{ $labels.instance }} is down"}}
     groups = [{"name": "first", "rules": [alert]}]
     dashboard = '{"title": "{{ grpc_method }}"}\n'
@@ -220,6 +232,18 @@ def check_manifests(helm):
     print(f"deploy/kubernetes has the {len(found)} files that the chart renders")
 
 
+def compare(helm, other):
+    # Without it, a Helm that was built by `go install` assumes a version of its own.
+    flags = [f"--kube-version={versions()[1]}.0"]
+    cases = sorted(CHART.glob("ci/*.yaml"))
+    for values in cases:
+        first, second = (list(yaml.safe_load_all(render(each, f"--values={values}", *flags)))
+                         for each in (helm, other))
+        if first != second:
+            sys.exit(f"{values.name}: {helm} and {other} render different objects")
+    print(f"{helm} and {other} render the same objects for {len(cases)} files of values")
+
+
 def main(program, helm, decode):
     check_rejected(helm)
     for values in sorted(CHART.glob("ci/*.yaml")):
@@ -230,7 +254,9 @@ def main(program, helm, decode):
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--write"]:
+    if sys.argv[1:2] == ["--compare"]:
+        compare(*sys.argv[2:])
+    elif sys.argv[1:2] == ["--write"]:
         for file, content in manifests(*sys.argv[2:]).items():
             (MANIFESTS / file).write_text(content)
     else:

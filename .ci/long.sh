@@ -32,6 +32,12 @@ for ((round = 1; round <= rounds; round++)); do
 done
 echo "all tests passed, $rounds times"
 
+# The chart, rendered by Helm 3, too.
+tools=$PWD/target/tools
+GOBIN=$tools/helm3 go install helm.sh/helm/v3/cmd/helm@v3.22.0
+.ci/run kubernetes
+"$tools/kubernetes/bin/python" .ci/kubernetes.py --compare "$tools/helm" "$tools/helm3/helm"
+
 IAI_FACADE_TEST_LIFETIME=60 cargo test --locked --quiet --test facade credentials::rotation
 echo "roles of 60 s were renewed"
 

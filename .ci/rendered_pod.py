@@ -18,6 +18,13 @@ ACCOUNT = {"secret_id": "AKIDEMULATOR", "secret_key": "emulator-secret"}
 SESSION_TOKEN = "emulator-token"
 TIMEOUT_SECONDS = 60
 
+GROUP = """
+[[groups]]
+group_id = "aaa"
+group_name = "aaa"
+creation_timestamp = 2019-06-03T03:02:11.613Z
+"""
+
 
 def line(process, message):
     """Reads the log up to the line with this message and returns it."""
@@ -145,7 +152,8 @@ def fixtures(folder, pod):
     with_token = "IAI_FACADE_TOKEN_FILE" in names or names.get("IAI_FACADE_CREDENTIALS") == "instance-role"
     account = ACCOUNT | ({"token": SESSION_TOKEN} if with_token else {})
     path = folder / "fixtures.toml"
-    path.write_text("[account]\n" + "".join(f'{name} = "{value}"\n' for name, value in account.items()))
+    lines = "".join(f'{name} = "{value}"\n' for name, value in account.items())
+    path.write_text(f"[account]\n{lines}{GROUP}")
     return path
 
 
@@ -169,35 +177,98 @@ def loopback(address):
     return address.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
 
 
+@contextlib.contextmanager
+def cluster(program, folder, objects, pod, content):
+    """Starts what a pod depends on; provides the variables of its container."""
+    emulate = [program, "emulate", "--listen=127.0.0.1:0", "--log-format=json",
+               f"--fixtures={fixtures(folder, pod)}"]
+    with started(emulate, "emulating") as (_, emulator), metadata_service() as metadata:
+        variables = environment(pod["containers"][0], objects, mount(folder / "pod", pod, content))
+        yield variables | cloud(folder, pod, emulator["address"], metadata)
+
+
 def run(program, folder, objects, pod, test):
     """Starts the service of a pod, probes it as the kubelet and `helm test` do, and stops it."""
     container, prober = pod["containers"][0], test["containers"][0]
     (url,) = (each["value"] for each in prober["env"] if each["name"] == "IAI_FACADE_ADDRESS")
     scheme, host = url.rsplit(":", 1)[0].split("://")
     content = secrets(folder, host)
-    emulate = [program, "emulate", "--listen=127.0.0.1:0", "--log-format=json",
-               f"--fixtures={fixtures(folder, pod)}"]
-    with started(emulate, "emulating") as (_, emulator), metadata_service() as metadata:
-        variables = environment(container, objects, mount(folder / "pod", pod, content))
-        variables |= cloud(folder, pod, emulator["address"], metadata)
-        with started([program, *container["args"]], "listening", env=variables) as (process, listening):
-            admin, grpc = (loopback(listening[f"{name}.address"]) for name in ("admin", "grpc"))
-            assert pod["terminationGracePeriodSeconds"] > listening["shutdown.max_seconds"]
-            assert status(admin, container["startupProbe"])
-            assert status(admin, container["livenessProbe"])
-            wait_until_ready(admin, container["readinessProbe"])
+    with (
+        cluster(program, folder, objects, pod, content) as variables,
+        started([program, *container["args"]], "listening", env=variables) as (process, listening),
+    ):
+        admin, grpc = (loopback(listening[f"{name}.address"]) for name in ("admin", "grpc"))
+        assert pod["terminationGracePeriodSeconds"] > listening["shutdown.max_seconds"]
+        assert status(admin, container["startupProbe"])
+        assert status(admin, container["livenessProbe"])
+        wait_until_ready(admin, container["readinessProbe"])
 
-            variables = environment(prober, objects, mount(folder / "test", test, content))
-            variables["IAI_FACADE_ADDRESS"] = f"{scheme}://{grpc}"
-            if scheme == "https":
-                variables["IAI_FACADE_CLIENT_SERVER_NAME"] = host
-            subprocess.run([program, *prober["args"]], env=variables, check=True, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL)
+        variables = environment(prober, objects, mount(folder / "test", test, content))
+        variables["IAI_FACADE_ADDRESS"] = f"{scheme}://{grpc}"
+        if scheme == "https":
+            variables["IAI_FACADE_CLIENT_SERVER_NAME"] = host
+        subprocess.run([program, *prober["args"]], env=variables, check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
 
-            process.terminate()
-            line(process, "stopping")
-            assert status(admin, container["livenessProbe"])
-            assert not status(admin, container["readinessProbe"])
-            # Skips the rest of the delay.
-            process.terminate()
-            assert process.wait(timeout=pod["terminationGracePeriodSeconds"]) == 0
+        process.terminate()
+        line(process, "stopping")
+        assert status(admin, container["livenessProbe"])
+        assert not status(admin, container["readinessProbe"])
+        # Skips the rest of the delay.
+        process.terminate()
+        assert process.wait(timeout=pod["terminationGracePeriodSeconds"]) == 0
+
+
+class Replica:
+    """A ready pod of a rollout."""
+
+    def __init__(self, program, container, process, listening):
+        self.program, self.container, self.process = program, container, process
+        self.admin, self.grpc = (loopback(listening[f"{name}.address"]) for name in ("admin", "grpc"))
+        wait_until_ready(self.admin, container["readinessProbe"])
+
+    def call(self):
+        command = [self.program, "call", "get-group-info", "--group-id=aaa", f"--address={self.grpc}"]
+        called = subprocess.run(command, capture_output=True, text=True)
+        if called.returncode != 0:
+            sys.exit(f"a call failed during the rollout:\n{called.stderr}")
+
+    def is_ready(self):
+        return status(self.admin, self.container["readinessProbe"])
+
+
+def roll_out(program, folder, objects, pod):
+    """Replaces two replicas as the Deployment does, with maxUnavailable 0 and maxSurge 1; counts calls.
+
+    A pod that stops still receives calls, until the proxies of the nodes have noticed.
+    """
+    container = pod["containers"][0]
+    calls = 0
+    with (
+        cluster(program, folder, objects, pod, secrets(folder, "iai-facade")) as variables,
+        contextlib.ExitStack() as stack,
+    ):
+        def replica():
+            command = [program, *container["args"]]
+            return Replica(program, container,
+                           *stack.enter_context(started(command, "listening", env=variables)))
+
+        endpoints = [replica(), replica()]
+        for old in tuple(endpoints):
+            endpoints.append(replica())
+            old.process.terminate()
+            line(old.process, "stopping")
+            while old.is_ready():
+                pass
+            for each in endpoints:
+                each.call()
+            calls += len(endpoints)
+            endpoints.remove(old)
+            began = time.monotonic()
+            while old.process.poll() is None:
+                assert time.monotonic() < began + pod["terminationGracePeriodSeconds"], "it would be killed"
+                for each in endpoints:
+                    each.call()
+                calls += len(endpoints)
+            assert old.process.returncode == 0
+    return calls
