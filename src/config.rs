@@ -20,6 +20,7 @@ mod parsed;
 mod problems;
 mod proxy;
 mod quota;
+mod traces;
 mod upstream;
 mod variables;
 
@@ -42,6 +43,7 @@ pub use self::{
     problems::{Invalid, Problems},
     proxy::{Proxies, Proxy},
     quota::Quota,
+    traces::{Protocol, TraceExport, Traces},
     upstream::Upstream,
     variables::{WORKER_THREADS_VARIABLE, variable, without_empty_variables, worker_threads},
 };
@@ -96,6 +98,8 @@ pub struct Serve {
     pub log: Log,
     /// The metrics.
     pub metrics: Metrics,
+    /// The traces.
+    pub traces: Traces,
     /// Whether the upstream is an emulator in this process, in place of Tencent Cloud.
     pub is_emulated: bool,
 }
@@ -113,7 +117,7 @@ impl ServeArgs {
     }
 
     /// Checks every setting, and the environment variables of other programs that count as settings
-    /// here: `TENCENTCLOUD_REGION` and the proxy variables, read by `variable`. An empty variable
+    /// here: `TENCENTCLOUD_REGION`, the proxy variables and those of OpenTelemetry, read by `variable`. An empty variable
     /// counts as unset.
     ///
     /// # Errors
@@ -126,6 +130,7 @@ impl ServeArgs {
 
         let listening = self.listening.checked(&mut problems);
         let callers = self.callers.checked(&mut problems);
+        let traces = Traces::checked(variable, &mut problems);
         let upstream = self.upstream.checked(variable, &mut problems);
         let quota = self.quota.checked(&mut problems);
         let endpoint = upstream.as_ref().ok().map(|upstream| &upstream.endpoint);
@@ -149,6 +154,7 @@ impl ServeArgs {
                 connections: connections?,
                 log: log?,
                 metrics: metrics?,
+                traces: traces?,
                 is_emulated: is_emulated?,
             })
         };

@@ -24,6 +24,7 @@ pub use self::{
     identity::Identity,
     provenance::{Origin, Provenance},
 };
+use crate::trace::CallTrace;
 
 /// The context of one call.
 ///
@@ -36,6 +37,8 @@ pub struct Context {
     is_uncached: bool,
     identity: Identity,
     request_id: Option<HeaderValue>,
+    /// Boxed, since most calls have none.
+    trace: Option<Box<CallTrace>>,
     attempts: AtomicU32,
     /// The time of each [`Activity`], in microseconds.
     times: [AtomicU64; Activity::COUNT],
@@ -55,6 +58,7 @@ impl Context {
             is_uncached: false,
             identity,
             request_id: None,
+            trace: None,
             attempts: AtomicU32::new(0),
             times: Default::default(),
             followed: Mutex::default(),
@@ -69,6 +73,15 @@ impl Context {
     pub fn with_request_id(self, request_id: HeaderValue) -> Self {
         Self {
             request_id: Some(request_id),
+            ..self
+        }
+    }
+
+    /// Sets the trace.
+    #[must_use]
+    pub fn with_trace(self, trace: Option<CallTrace>) -> Self {
+        Self {
+            trace: trace.map(Box::new),
             ..self
         }
     }
@@ -107,6 +120,11 @@ impl Context {
         self.request_id.as_ref()
     }
 
+    /// Returns the trace, if spans are recorded or the client sent a trace context.
+    pub fn trace(&self) -> Option<&CallTrace> {
+        self.trace.as_deref()
+    }
+
     /// Creates a span with the request id. A new one each time, since most calls need none.
     pub fn span(&self) -> Span {
         match self.request_id.as_ref().and_then(|id| id.to_str().ok()) {
@@ -120,6 +138,11 @@ impl Context {
         let followed = self.followed.lock();
         let shared = followed.as_ref().map_or(0, |other| other.attempts());
         self.attempts.load(Ordering::Relaxed) + shared
+    }
+
+    /// Returns the number of attempts without those of shared requests.
+    pub fn own_attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
     }
 
     /// Counts one attempt.

@@ -38,4 +38,5 @@ pub mod server;
 pub mod service;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;
 pub mod upstream;

@@ -4,6 +4,7 @@ mod access_log;
 mod activity;
 mod admin;
 mod call_metrics;
+mod call_span;
 mod caller_metrics;
 mod calls;
 mod connection_slots;
@@ -61,6 +62,7 @@ use crate::{
     metrics::Registry,
     service::FaceRecognition,
     telemetry::LogControl,
+    trace::Tracer,
     upstream::Client,
 };
 
@@ -118,7 +120,8 @@ pub enum BindError {
 impl Server {
     /// Opens the sockets, and connects the layers behind them.
     ///
-    /// `files` are those of `settings.callers`. `log_control` lets the admin port change the log level.
+    /// `files` are those of `settings.callers`. `log_control` lets the admin port change the log level. `tracer`
+    /// begins the traces of calls.
     ///
     /// # Errors
     ///
@@ -129,17 +132,19 @@ impl Server {
         files: &AuthFiles,
         client: Client,
         log_control: Option<LogControl>,
+        tracer: Tracer,
     ) -> Result<Self, BindError> {
         let are_verified = settings.credentials.verify_upstream;
         let readiness = Readiness::new(client.credentials().clone(), are_verified);
         let routes = Routes::new(FaceRecognition::new(client.clone()), readiness.clone())?;
         let mut registry = Registry::default();
+        let (grpc, grpc_address) = listen(settings.listening.grpc)?;
         let access_log = AccessLog::new(
             &settings.log,
             CallMetrics::new(&settings.metrics, &mut registry),
             client.clock().clone(),
+            grpc_address.port(),
         );
-        let (grpc, grpc_address) = listen(settings.listening.grpc)?;
         let (admin, admin_address) = listen(settings.listening.admin)?;
         let authenticator = Authenticator::new(&settings.callers, files);
         warn_if_open(files, grpc_address);
@@ -149,7 +154,8 @@ impl Server {
             clock: client.clock().clone(),
         };
         let handshake = Handshake::new(files.tls.clone(), authenticator.clone());
-        let calls = Calls::new(routes, authenticator, access_log, &settings.calls);
+        tracer.counters().register(&mut registry);
+        let calls = Calls::new(routes, authenticator, access_log, tracer, &settings.calls);
         let calls = Arc::new(calls);
         let slots = ConnectionSlots::new("grpc", settings.connections.max_connections);
         let collector = ServerCollector {

@@ -8,6 +8,7 @@ pub mod retry_policy;
 
 mod attempt;
 mod attempt_metrics;
+mod attempt_span;
 mod cache;
 mod cache_statistics;
 mod circuit_breaker;

@@ -14,6 +14,7 @@ use crate::{
     credentials::{Credentials, ProviderContext},
     server::{Server, fd_limit, shutdown},
     telemetry::LogControl,
+    trace::Tracer,
     upstream::Client,
 };
 
@@ -85,7 +86,11 @@ async fn start(args: ServeArgs, log: LogControl) -> Result<Started, Failure> {
         ),
     };
     let client = Client::new(&settings, credentials, Clock::system())?;
-    let server = Server::bind(&settings, &files, client, Some(log)).await?;
+    let tracer = Tracer::new(
+        settings.traces.reads_parent,
+        settings.upstream.sends_trace_context,
+    );
+    let server = Server::bind(&settings, &files, client, Some(log), tracer).await?;
     Ok(Started {
         settings,
         server,

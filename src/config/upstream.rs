@@ -80,6 +80,12 @@ pub(super) struct UpstreamArgs {
         default_value = "4MiB"
     )]
     max_upstream_response_bytes: String,
+
+    /// Send the trace context of a call, the headers traceparent and tracestate, with upstream requests:
+    /// true or false
+    #[arg(long, env = "IAI_FACADE_TRACE_UPSTREAM", value_name = "BOOL", default_value = "false",
+        num_args = 0..=1, default_missing_value = "true")]
+    trace_upstream: String,
 }
 
 /// The upstream connection.
@@ -101,6 +107,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// The maximum size of a response, in bytes.
     pub max_response_bytes: u64,
+    /// Whether the trace context of a call is sent with requests.
+    pub sends_trace_context: bool,
     /// The HTTP proxies.
     pub proxies: Proxies,
 }
@@ -149,6 +157,9 @@ impl UpstreamArgs {
         let max_response_bytes = parsed::bytes(&self.max_upstream_response_bytes, bounds);
         let max_response_bytes = problems.take("max-upstream-response-bytes", max_response_bytes);
 
+        let sends_trace_context =
+            problems.take("trace-upstream", parsed::switch(&self.trace_upstream));
+
         Ok(Upstream {
             endpoint: endpoint?,
             region: region?,
@@ -158,6 +169,7 @@ impl UpstreamArgs {
             connect_timeout: connect_timeout?,
             idle_timeout: idle_timeout?,
             max_response_bytes: max_response_bytes?,
+            sends_trace_context: sends_trace_context?,
             proxies: proxies?,
         })
     }

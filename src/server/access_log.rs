@@ -21,6 +21,7 @@ use tracing::Level;
 
 use super::{
     call_metrics::CallMetrics,
+    call_span::CallSpan,
     peer::Peer,
     recent_errors::{FailedCall, RecentErrors},
     rejection_log::RejectionLog,
@@ -31,6 +32,7 @@ use crate::{
     context::{Activity, Context, Subject},
     proto::{METHODS, grpc_code},
     service::{X_TC_REQUEST_ID, retry_hint},
+    trace::{CallTrace, SpanId},
 };
 
 /// The maximum length of a method name in the log, in bytes: clients may send any name.
@@ -53,11 +55,18 @@ pub(super) struct AccessLog {
     metrics: CallMetrics,
     errors: RecentErrors,
     clock: Clock,
+    /// The gRPC port, for spans.
+    port: u16,
 }
 
 impl AccessLog {
-    /// Creates an access log. `clock` dates the recent errors.
-    pub(super) fn new(settings: &config::Log, metrics: CallMetrics, clock: Clock) -> Self {
+    /// Creates an access log. `clock` dates the recent errors, and `port` is the gRPC port.
+    pub(super) fn new(
+        settings: &config::Log,
+        metrics: CallMetrics,
+        clock: Clock,
+        port: u16,
+    ) -> Self {
         let random = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::into_bytes);
         let key = settings
             .hash_key
@@ -78,6 +87,7 @@ impl AccessLog {
             metrics,
             errors: RecentErrors::default(),
             clock,
+            port,
         }
     }
 
@@ -101,7 +111,10 @@ impl AccessLog {
         arrival: Instant,
     ) -> Line {
         self.metrics.started(rpc(request.uri().path()));
+        let addresses = (peer.address, self.port);
+        let span = CallSpan::begin(context, request.uri().path(), addresses, arrival);
         Line {
+            span,
             log: self,
             path: request.uri().path_and_query().cloned(),
             peer: peer.address,
@@ -156,6 +169,7 @@ pub(super) struct Line {
     path: Option<PathAndQuery>,
     peer: SocketAddr,
     context: Arc<Context>,
+    span: Option<CallSpan>,
     arrival: Instant,
     completed: Option<Completed>,
     is_open: bool,
@@ -188,8 +202,11 @@ impl Line {
         }
     }
 
-    /// Counts the call, writes its line, and adds it to the recent errors if it failed.
-    fn end(&self, outcome: &Outcome<'_>) {
+    /// Ends the span of the call, counts the call, writes its line, and adds it to the recent errors if it failed.
+    fn end(&mut self, outcome: &Outcome<'_>) {
+        if let Some(span) = self.span.take() {
+            span.end(outcome.code, &self.context);
+        }
         self.write(outcome);
         self.remember(outcome);
     }
@@ -232,6 +249,8 @@ impl Line {
         let upstream_id = completed.and_then(|completed| completed.upstream_id.as_ref());
         let provenance = self.context.provenance();
         let request_id = self.context.request_id();
+        let trace = self.context.trace().map(CallTrace::context);
+        let span = trace.filter(|trace| trace.span_id() != SpanId::INVALID);
         let method = known_method(self.rpc());
         let is_error = grpc_code::is_error(code);
         // A shorter time than 1 ms explains nothing.
@@ -256,6 +275,8 @@ impl Line {
                     backoff_ms = time(Activity::Backoff),
                     credential.wait_ms = time(Activity::Credential),
                     request_id = request_id.and_then(|id| id.to_str().ok()),
+                    trace_id = trace.map(|trace| tracing::field::display(trace.trace_id())),
+                    span_id = span.map(|span| tracing::field::display(span.span_id())),
                     network.peer.address = %self.peer.ip(),
                     network.peer.port = self.peer.port(),
                     caller = %self.context.identity(),

@@ -33,6 +33,7 @@ use crate::{
     config,
     context::{Context, Deadline, Identity},
     service::Failure,
+    trace::Tracer,
 };
 
 /// Methods that require no authentication and no permit, since orchestrators have no credentials and must
@@ -53,6 +54,7 @@ pub(super) struct Calls {
     /// One for each call in progress.
     permits: Arc<Semaphore>,
     max_concurrent: usize,
+    tracer: Tracer,
     usage: TotalUsage,
     max_call_time: Duration,
     max_header_bytes: usize,
@@ -64,6 +66,7 @@ impl Calls {
         routes: Routes,
         authenticator: Authenticator,
         access_log: AccessLog,
+        tracer: Tracer,
         bounds: &config::Calls,
     ) -> Self {
         Self {
@@ -72,6 +75,7 @@ impl Calls {
             access_log: Arc::new(access_log),
             permits: Arc::new(Semaphore::new(bounds.max_concurrent)),
             max_concurrent: bounds.max_concurrent,
+            tracer,
             usage: TotalUsage::default(),
             max_call_time: bounds.max_call_time,
             max_header_bytes: bounds.max_header_bytes,
@@ -116,6 +120,11 @@ impl Calls {
             self.max_call_time,
         );
         let caller = self.caller(&request, peer);
+        let stream_kind = stream_kind(request.uri().path());
+        let trace = match stream_kind {
+            Some(_) => None,
+            None => self.tracer.begin(request.headers()),
+        };
         let mut context = Context::new(
             deadline,
             metadata::is_retry(request.headers()),
@@ -124,12 +133,12 @@ impl Calls {
         if metadata::is_no_cache(request.headers()) {
             context = context.uncached();
         }
-        context = context.with_request_id(metadata::request_id(request.headers()));
-        let context = Arc::new(context);
+        let request_id = metadata::request_id(request.headers(), trace.as_ref());
+        let context = Arc::new(context.with_request_id(request_id).with_trace(trace));
         // Authentication precedes the check of the headers: its rejections have a log rate limit.
         let failure = caller.rejection.or_else(|| self.too_large(&request));
 
-        if let Some(kind) = stream_kind(request.uri().path()) {
+        if let Some(kind) = stream_kind {
             peer.activity.touch(arrival);
             let opened = match failure {
                 Some(failure) => Err(failure),

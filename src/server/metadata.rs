@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header::CACHE_CONTROL};
 
-use crate::context::parse_grpc_timeout;
+use crate::{context::parse_grpc_timeout, trace::CallTrace};
 
 /// The header of the request id, by which callers and operators identify a call.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -87,13 +87,23 @@ fn directives(list: &str) -> impl Iterator<Item = &str> {
         .map(|directive| directive.split('=').next().unwrap_or_default().trim())
 }
 
-/// Returns the client's request id, or generates one.
-pub fn request_id(headers: &HeaderMap) -> HeaderValue {
+/// Returns the client's request id, or else the id of the trace, or else a random one.
+pub fn request_id(headers: &HeaderMap, trace: Option<&CallTrace>) -> HeaderValue {
     let is_usable = |id: &&HeaderValue| {
         (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };
     let given = headers.get(X_REQUEST_ID).filter(is_usable).cloned();
     given.unwrap_or_else(|| {
+        if let Some(trace) = trace {
+            let id = trace.context().trace_id().to_bytes();
+            let mut text = [0; 32];
+            // It fails only if the buffer is too short.
+            if let Ok(text) = base16ct::lower::encode_str(&id, &mut text)
+                && let Ok(value) = HeaderValue::from_str(text)
+            {
+                return value;
+            }
+        }
         let mut text = uuid::Uuid::encode_buffer();
         // Ids must be unique, not unpredictable: a user-space generator avoids a system call per call.
         let random = fastrand::u128(..).to_ne_bytes();

@@ -139,6 +139,17 @@ impl Limiter {
         }
     }
 
+    /// Returns which rate limit is in force, and the number of attempts that would be admitted before one of
+    /// `caller`.
+    pub(super) fn queue(&self, caller: &Identity) -> (&'static str, usize) {
+        let inner = self.0.lock();
+        let by = match inner.quota.adaptive_rate(Instant::now()) {
+            Some(_) => "adaptive",
+            None => "configured",
+        };
+        (by, inner.queue.position(caller))
+    }
+
     /// Returns the state and counters.
     pub(super) fn state(&self, now: Instant) -> LimiterState {
         let inner = self.0.lock();

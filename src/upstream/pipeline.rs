@@ -30,6 +30,7 @@ use tracing::Instrument;
 use super::{
     attempt::{AttemptReport, FailedAttempt},
     attempt_metrics::AttemptMetrics,
+    attempt_span::{AttemptSpan, QuotaWait, RefreshSpan},
     cache::{Cache, Entry, Found, Key, Lookup},
     cache_statistics::{CacheStatistics, Counters},
     circuit_breaker::{CircuitBreaker, CircuitBreakerState, Source},
@@ -51,6 +52,7 @@ use crate::{
     error_policy::{Caching, Retry},
     http_client::BuildError,
     metrics::Histogram,
+    trace::CallTrace,
 };
 
 /// The longest time before its deadline at which a call falls back to a stale entry.
@@ -187,7 +189,10 @@ impl<S: SendRequest> Pipeline<S> {
             context.follow(Arc::clone(waiter.context()));
             let (origin, mut message) = match unstarted {
                 Some(unstarted) => (Origin::Miss, Some(self.start(unstarted, request.clone()))),
-                None => (Origin::Shared, None),
+                None => {
+                    link(context, waiter.context());
+                    (Origin::Shared, None)
+                }
             };
             let outcome = match waiter.outcome().await {
                 Outcome::Completed(outcome) => outcome,
@@ -307,7 +312,10 @@ impl Attempts {
 
         let latest = self.latency.latest_start(context.deadline(), arrived);
         let timer = context.timer(Activity::Queue);
-        self.limiter.acquire(source.caller, latest).await?;
+        let wait = QuotaWait::begin(context, || self.limiter.queue(source.caller));
+        let acquired = self.limiter.acquire(source.caller, latest).await;
+        wait.end(acquired.is_ok());
+        acquired?;
         drop(timer);
 
         // Upstream may have failed during the wait.
@@ -327,9 +335,11 @@ impl Attempts {
             &self.metrics,
             source,
         );
+        let mut span = AttemptSpan::begin(context, request.action);
         let timer = context.timer(Activity::Upstream);
-        let outcome = self.transport.send(request, &credential).await;
+        let outcome = self.transport.send(request, &credential, &mut span).await;
         drop(timer);
+        span.end(&outcome);
         report.complete(outcome.as_ref().err());
         outcome.map_err(|error| FailedAttempt::Sent(error, credential))
     }
@@ -363,14 +373,20 @@ impl<S: SendRequest> Pipeline<S> {
         context: &Context,
     ) {
         let deadline = Deadline::new(Instant::now(), None, self.max_call_time);
-        let context = derived_context(context, deadline, false);
-        let Some(unstarted) = self.singleflight.join_in_background(&request.key, context) else {
+        let background = derived_context(context, deadline, false)
+            .with_trace(context.trace().and_then(CallTrace::background));
+        let Some(unstarted) = self
+            .singleflight
+            .join_in_background(&request.key, background)
+        else {
             return;
         };
         let (steps, context) = (Arc::clone(&self.steps), Arc::clone(unstarted.context()));
         let request = request.clone();
+        let span = RefreshSpan::begin(&context);
         unstarted.start(async move {
             let received = steps.send_and_cache(&request, &context).await;
+            span.end(received.as_ref().err());
             // Without effect after a success, which has replaced the entry.
             if let Some(cache) = &steps.cache {
                 cache.postpone_refresh(&entry);
@@ -429,10 +445,18 @@ async fn available(
 /// Returns the context of a request that is sent on behalf of the caller of `context`, and has a
 /// deadline of its own.
 fn derived_context(context: &Context, deadline: Deadline, is_retry: bool) -> Context {
-    let derived = Context::new(deadline, is_retry, context.identity().clone());
+    let derived = Context::new(deadline, is_retry, context.identity().clone())
+        .with_trace(context.trace().map(CallTrace::shared));
     match context.request_id() {
         Some(request_id) => derived.with_request_id(request_id.clone()),
         None => derived,
+    }
+}
+
+/// Links the span of a call to that of the shared request that it waits for.
+fn link(context: &Context, shared: &Context) {
+    if let (Some(trace), Some(shared)) = (context.trace(), shared.trace()) {
+        trace.link(shared.context());
     }
 }
 

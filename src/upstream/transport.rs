@@ -16,6 +16,7 @@ use tencent_cloud_signature::{
 use time::UtcDateTime;
 
 use super::{
+    attempt_span::AttemptSpan,
     connection_pool::ConnectionPool,
     envelope::{self, Parsed},
     error::{ApiError, Error},
@@ -29,6 +30,7 @@ use crate::{
     credentials::Credential,
     error_chain::error_chain,
     http_client::BuildError,
+    trace,
 };
 
 /// The version of the API that this service speaks.
@@ -64,6 +66,7 @@ pub(super) struct Transport {
     connections: ConnectionPool,
     url: Url,
     host: String,
+    sends_trace_context: bool,
     /// The headers that are the same for every request.
     headers: HeaderMap,
     max_response_bytes: u64,
@@ -87,6 +90,7 @@ impl Transport {
             url: settings.endpoint.url().clone(),
             headers: constant_headers(settings),
             host,
+            sends_trace_context: settings.sends_trace_context,
             max_response_bytes: settings.max_response_bytes,
             clock,
             clock_offset: ClockOffset::default(),
@@ -105,7 +109,7 @@ impl Transport {
         &self.clock_offset
     }
 
-    /// Makes one attempt: sends `request`, signed with `credential`.
+    /// Makes one attempt: sends `request`, signed with `credential`, and records it in `span`.
     ///
     /// # Errors
     ///
@@ -115,8 +119,17 @@ impl Transport {
         &self,
         request: &ApiRequest,
         credential: &Arc<Credential>,
+        span: &mut AttemptSpan<'_>,
     ) -> Result<ApiResponse, Error> {
-        let response = self.exchange(request, credential).await?;
+        let mut http_request = self.signed(request, credential);
+        span.sent(&self.url);
+        if self.sends_trace_context
+            && let Some(context) = span.context()
+        {
+            trace::write(context, http_request.headers_mut());
+        }
+        let response = self.execute(http_request).await?;
+        span.responded(response.status());
         self.unwrapped(response, request.action, credential).await
     }
 
@@ -130,10 +143,14 @@ impl Transport {
         request: &ApiRequest,
         credential: &Arc<Credential>,
     ) -> Result<Response, Error> {
+        self.execute(self.signed(request, credential)).await
+    }
+
+    fn signed(&self, request: &ApiRequest, credential: &Arc<Credential>) -> Request {
         let mut http_request = Request::new(Method::POST, self.url.clone());
         *http_request.headers_mut() = self.signed_headers(request, credential);
         *http_request.body_mut() = Some(request.parameters.clone().into());
-        self.execute(http_request).await
+        http_request
     }
 
     /// Sends a GET request without a signature, and returns the response with its body unread.

@@ -13,4 +13,5 @@ mod metrics;
 mod probe;
 mod shutdown;
 mod status_page;
+mod traces;
 mod variables;

@@ -36,6 +36,7 @@ use iai_facade::{
         face_recognition_service_client::FaceRecognitionServiceClient,
     },
     server::{Addresses, Server, shutdown::Signal},
+    trace::Tracer,
     upstream::Client,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -103,7 +104,13 @@ impl Facade {
         let files = AuthFiles::read(&settings.callers.files).unwrap();
         let client = Client::new(&settings, credentials, clock).unwrap();
         let upstream = client.clone();
-        let server = Server::bind(&settings, &files, client, None).await.unwrap();
+        let tracer = Tracer::new(
+            settings.traces.reads_parent,
+            settings.upstream.sends_trace_context,
+        );
+        let server = Server::bind(&settings, &files, client, None, tracer)
+            .await
+            .unwrap();
         let addresses = server.addresses();
         let (signals, received) = mpsc::unbounded_channel();
         let running = tokio::spawn(server.run(UnboundedReceiverStream::new(received)));

@@ -8,7 +8,7 @@ use std::{
     sync::Mutex,
 };
 
-use iai_facade::{auth::AuthFiles, clock::Clock, server::Server, upstream::Client};
+use iai_facade::{auth::AuthFiles, clock::Clock, server::Server, trace::Tracer, upstream::Client};
 use tempfile::TempDir;
 use tokio_rustls::rustls::{pki_types::CertificateDer, version::TLS13};
 use tonic::Code;
@@ -274,7 +274,10 @@ async fn no_public_type_prints_a_key_or_a_token() {
     let settings = settings(&flags);
     let client = Client::new(&settings, credentials(), Clock::system()).unwrap();
     let files = AuthFiles::read(&settings.callers.files).unwrap();
-    let server = Server::bind(&settings, &files, client, None).await.unwrap();
+    let tracer = Tracer::new(true, false);
+    let server = Server::bind(&settings, &files, client, None, tracer)
+        .await
+        .unwrap();
 
     let printed = format!("{settings:?} {files:?} {server:?}");
     assert_eq!(secrets.found_in(&printed), None);
