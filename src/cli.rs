@@ -46,9 +46,9 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Emulate the API of Tencent Cloud, for tests and demonstrations
     Emulate(Box<EmulateArgs>),
-    /// Check whether serve would work with these settings, and say why not. Exit codes: 0 it works, 2
-    /// connection failed, 3 call failed, 4 no credential, 5 clock wrong, 6 responses differ from the
-    /// documentation, 64 invalid settings
+    /// Check whether serve would work with these settings, and say why not. Exit codes: 0 it works, 1 report
+    /// not written, 2 connection failed, 3 call failed, 4 no credential, 5 clock wrong, 6 responses differ
+    /// from the documentation, 64 invalid settings
     Check(Box<CheckArgs>),
     /// Make one call to a running server and print the response
     Call(Box<CallArgs>),

@@ -42,7 +42,7 @@ pub struct CheckArgs {
     #[arg(long, conflicts_with_all = ["group_id", "person_id"])]
     offline: bool,
 
-    /// Format of the report
+    /// Format of the report: a line for each step as text, or one object as JSON
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     format: Format,
 
@@ -60,11 +60,10 @@ pub struct CheckArgs {
 }
 
 /// The format of a report.
+// Variants with a description would change the layout of the whole help.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Format {
-    /// A line for each step.
     Text,
-    /// One object.
     Json,
 }
 

@@ -1,6 +1,7 @@
 //! The documents, compared with the program.
 
 mod benchmarks;
+mod check;
 mod error_codes;
 mod imports;
 mod links;

@@ -195,3 +195,15 @@ async fn a_proxy_that_rejects_only_the_signed_call_is_named() {
 
     checked.assert_failed("call", 3, &["HTTP 407", "USER:PASSWORD"]);
 }
+
+#[tokio::test]
+async fn a_response_without_a_date_is_a_warning_about_the_clock() {
+    let response = "HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}";
+    let api = raw_api::start_for_all(response).await;
+
+    let checked = Checked::at(&api.endpoint(), &[]).await;
+
+    checked.assert_failed("call", 3, &["HTTP 404", "Another server than the API"]);
+    assert_eq!(checked.with_status("warning"), ["clock"]);
+    assert_eq!(checked.step("clock")["summary"], "the response has no Date");
+}

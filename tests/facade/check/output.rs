@@ -2,9 +2,14 @@
 
 use std::process::Output;
 
-use tokio::process::Command;
+use tokio::{process::Command, sync::mpsc};
 
-use crate::harness::{checked::CREDENTIAL, run, start_emulator};
+use crate::harness::{
+    Program,
+    checked::CREDENTIAL,
+    raw_upstream::{RawUpstream, hold},
+    run, start_emulator,
+};
 
 /// Runs `check` on a terminal, with these variables, and returns what the terminal receives.
 async fn on_a_terminal(endpoint: &str, variables: &[(&str, &str)]) -> String {
@@ -128,4 +133,24 @@ async fn a_report_that_cannot_be_written_exits_with_1() {
         errors.contains("cannot write to standard output"),
         "{errors}"
     );
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_check_with_its_number() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let (connected, mut connections) = mpsc::unbounded_channel();
+        let mute = RawUpstream::start(move |stream| {
+            connected.send(()).unwrap();
+            hold(stream)
+        })
+        .await;
+        let endpoint = mute.endpoint();
+        let program = Program::start(&["check", "--endpoint", &endpoint], &CREDENTIAL);
+        connections.recv().await.unwrap();
+
+        program.signal(signal).await;
+
+        let (status, _) = program.ended().await;
+        assert_eq!(status.code(), Some(code));
+    }
 }

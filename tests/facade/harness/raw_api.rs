@@ -1,7 +1,5 @@
-//! Raw API: an HTTP/1.1 server that sends the same bytes to every signed request, and a response with a
-//! `Date` to every other one.
+//! Raw API: an HTTP/1.1 server that sends the same bytes to every signed request.
 
-use http::{HeaderValue, header::DATE};
 use iai_facade::clock::Clock;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,19 +8,21 @@ use tokio::{
 
 use super::raw_upstream::RawUpstream;
 
-/// Starts a server that sends `response` to each signed request.
+/// Starts a server that sends `response` to each signed request, and a response with a `Date` to others.
 pub(crate) async fn start(response: &'static str) -> RawUpstream {
-    RawUpstream::start(move |stream| serve(stream, response)).await
+    RawUpstream::start(move |stream| serve(stream, response, Some(response_with_date()))).await
 }
 
-async fn serve(mut stream: TcpStream, response: &'static str) {
+/// Starts a server that sends `response` to every request.
+pub(crate) async fn start_for_all(response: &'static str) -> RawUpstream {
+    RawUpstream::start(move |stream| serve(stream, response, None)).await
+}
+
+async fn serve(mut stream: TcpStream, response: &'static str, unsigned: Option<String>) {
     while let Some(head) = read_request(&mut stream).await {
         let is_signed = head.starts_with("post ");
-        let unsigned = format!(
-            "HTTP/1.1 200 OK\r\n{DATE}: {}\r\ncontent-length: 2\r\n\r\n{{}}",
-            now().to_str().unwrap()
-        );
-        let response = if is_signed { response } else { &unsigned };
+        let unsigned = unsigned.as_deref().filter(|_| !is_signed);
+        let response = unsigned.unwrap_or(response);
         if stream.write_all(response.as_bytes()).await.is_err() {
             return;
         }
@@ -47,7 +47,7 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-fn now() -> HeaderValue {
+fn response_with_date() -> String {
     let date = httpdate::fmt_http_date(Clock::system().now().into());
-    HeaderValue::from_str(&date).unwrap()
+    format!("HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-length: 2\r\n\r\n{{}}")
 }
