@@ -203,6 +203,10 @@ def run(program, folder, objects, pod, test):
         assert status(admin, container["livenessProbe"])
         wait_until_ready(admin, container["readinessProbe"])
 
+        # As by `kubectl exec`, which the notes of the chart name.
+        subprocess.run([program, "check", *container["args"][1:]], env=variables, check=True,
+                       stdout=subprocess.DEVNULL)
+
         variables = environment(prober, objects, mount(folder / "test", test, content))
         variables["IAI_FACADE_ADDRESS"] = f"{scheme}://{grpc}"
         if scheme == "https":
