@@ -46,6 +46,29 @@ fn the_documented_settings_are_those_of_the_program() {
 }
 
 #[test]
+fn the_chart_sets_or_accepts_every_setting() {
+    let chart = "deploy/helm/iai-facade";
+    let pod = fs::read_to_string(format!("{chart}/templates/_pod.tpl")).unwrap();
+    let schema = fs::read_to_string(format!("{chart}/values.schema.json")).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let accepted = &schema["properties"]["settings"]["properties"];
+    let settings = settings();
+    let names: Vec<_> = settings
+        .split("\n| `--")
+        .skip(1)
+        .map(|row| row.split_once(' ').unwrap().0)
+        .collect();
+    assert!(names.len() > 40);
+    for name in names {
+        let variable = name.to_uppercase().replace('-', "_");
+        assert!(
+            accepted.get(name).is_some() || pod.contains(&format!("IAI_FACADE_{variable}\n")),
+            "{name} is no value of the chart: run .ci/chart.py --write"
+        );
+    }
+}
+
+#[test]
 fn the_tests_that_the_threat_model_names_exist() {
     let text = include_str!("../../../THREAT_MODEL.md");
     let quoted = text.split('`').skip(1).step_by(2);
