@@ -15,7 +15,7 @@ pub use self::{
 pub use prometheus_client::{
     collector::Collector,
     encoding::DescriptorEncoder,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 

@@ -7,6 +7,7 @@ mod call_metrics;
 mod call_span;
 mod caller_metrics;
 mod calls;
+mod connection_metrics;
 mod connection_slots;
 mod connections;
 mod expiry;
@@ -45,6 +46,7 @@ use self::{
     access_log::AccessLog,
     call_metrics::CallMetrics,
     calls::Calls,
+    connection_metrics::ConnectionMetrics,
     connection_slots::ConnectionSlots,
     expiry::Expiry,
     handshake::Handshake,
@@ -74,6 +76,7 @@ pub struct Server {
     admin: TcpListener,
     addresses: Addresses,
     slots: ConnectionSlots,
+    connections: ConnectionMetrics,
     handshake: Handshake,
     calls: Arc<Calls>,
     registry: Arc<Registry>,
@@ -158,9 +161,11 @@ impl Server {
         let calls = Calls::new(routes, authenticator, access_log, tracer, &settings.calls);
         let calls = Arc::new(calls);
         let slots = ConnectionSlots::new("grpc", settings.connections.max_connections);
+        let connections = ConnectionMetrics::default();
         let collector = ServerCollector {
             calls: Arc::clone(&calls),
             slots: slots.clone(),
+            connections: connections.clone(),
             readiness: readiness.clone(),
             client: client.clone(),
             log_control: log_control.clone(),
@@ -173,7 +178,7 @@ impl Server {
             client: client.clone(),
         };
         let status = Sources::new(settings, counters, readiness.clone(), expiry.clone());
-        let reloads = ReloadMetrics::new(&mut registry);
+        let reloads = ReloadMetrics::new(&mut registry, client.clock().clone());
         Ok(Self {
             grpc,
             admin,
@@ -182,6 +187,7 @@ impl Server {
                 admin: admin_address,
             },
             slots,
+            connections,
             handshake,
             calls,
             registry: Arc::new(registry),
@@ -225,7 +231,7 @@ impl Server {
         let bounds = self.bounds;
         grpc.spawn(connections::serve_http2(
             self.grpc,
-            self.slots,
+            (self.slots, self.connections),
             self.handshake,
             self.calls,
             bounds,

@@ -12,6 +12,7 @@ mod attempt_span;
 mod cache;
 mod cache_statistics;
 mod circuit_breaker;
+mod connection_counter;
 mod connection_pool;
 mod diagnostic_client;
 mod error;

@@ -34,9 +34,10 @@ use tower::ServiceExt;
 use super::{
     activity::Activity,
     calls::Calls,
+    connection_metrics::{ConnectionMetrics, CountedConnection, EndReason},
     connection_slots::ConnectionSlots,
     graceful_close::GracefulClose,
-    handshake::{Handshake, Stream},
+    handshake::{Handshake, Rejection, Stream},
     max_connection_age::MaxConnectionAge,
     peer::Peer,
     stream_executor::StreamExecutor,
@@ -95,7 +96,7 @@ type Stopping = watch::Receiver<()>;
 /// Serves gRPC until the server stops, and then until the calls in progress have ended.
 pub(super) async fn serve_http2(
     listener: TcpListener,
-    slots: ConnectionSlots,
+    (slots, metrics): (ConnectionSlots, ConnectionMetrics),
     handshake: Handshake,
     calls: Arc<Calls>,
     bounds: config::Connections,
@@ -116,16 +117,28 @@ pub(super) async fn serve_http2(
     accept(listener, slots, stop, |stream, address, activity| {
         let (handshake, calls) = (handshake.clone(), Arc::clone(&calls));
         let (http2, mut stopping) = (http2.clone(), stopping.clone());
+        let mut counted = metrics.connection();
         async move {
-            let served = async {
-                let (stream, certificate) = tokio::select! {
-                    accepted = handshake.accept(stream) => accepted?,
-                    _ = stopping.changed() => return Ok(()),
-                };
-                let peer = Peer::new(address, certificate, activity, Usage::new(calls.usage().clone()));
-                serve_calls(stream, &peer, calls, &http2, max_age, stopping).await
+            let accepted = tokio::select! {
+                accepted = handshake.accept(stream, address) => accepted,
+                _ = stopping.changed() => {
+                    counted.end(EndReason::Shutdown);
+                    return;
+                }
             };
-            if let Err(error) = served.await {
+            let served = match accepted {
+                Ok((stream, certificate)) => {
+                    let usage = Usage::new(calls.usage().clone());
+                    let peer = Peer::new(address, certificate, activity, usage);
+                    let serving = Serving { calls, http2, max_age, stopping };
+                    serving.serve(stream, &peer, &mut counted).await
+                }
+                Err(Rejection { reason, error }) => {
+                    counted.end(reason);
+                    Err(error)
+                }
+            };
+            if let Err(error) = served {
                 tracing::debug!(network.peer.address = %address.ip(), network.peer.port = address.port(), error.message = error_chain(&*error), "connection failed");
             }
         }
@@ -133,39 +146,64 @@ pub(super) async fn serve_http2(
     .await;
 }
 
-/// Serves the calls of one connection until it is closed.
-async fn serve_calls(
-    stream: Box<dyn Stream>,
-    peer: &Peer,
+/// What serves the calls of one connection.
+struct Serving {
     calls: Arc<Calls>,
-    http2: &http2::Builder<StreamExecutor>,
+    http2: http2::Builder<StreamExecutor>,
     max_age: MaxConnectionAge,
-    mut stopping: Stopping,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
-    // By then all calls have ended, and the client has had time to read the responses.
-    let longest = calls.max_call_time() + UNREAD_TIMEOUT;
-    let service = {
-        let peer = Arc::new(peer.clone());
-        service_fn(move |request| {
-            let (calls, peer) = (Arc::clone(&calls), Arc::clone(&peer));
-            async move { Ok::<_, Infallible>(calls.handle(request, &peer).await) }
-        })
-    };
-    let close = GracefulClose::default();
-    let mut connection = pin!(http2.serve_connection(TokioIo::new(close.wrap(stream)), service));
-    let delay = tokio::select! {
-        ended = &mut connection => return Ok(ended?),
-        _ = stopping.changed() => Duration::ZERO,
-        () = max_age.reached(peer) => AGED_CLOSE_DELAY,
-        () = peer.activity.displaced() => Duration::ZERO,
-        () = peer.usage.overdue() => return Err("the client does not read its responses".into()),
-    };
-    close.start();
-    connection.as_mut().graceful_shutdown();
-    tokio::select! {
-        ended = connection => Ok(ended?),
-        () = quiescence(peer, delay, stopping) => Ok(()),
-        () = sleep(longest) => Ok(()),
+    stopping: Stopping,
+}
+
+impl Serving {
+    /// Serves the calls of a connection until it is closed. Tells `counted` the reason.
+    async fn serve(
+        self,
+        stream: Box<dyn Stream>,
+        peer: &Peer,
+        counted: &mut CountedConnection,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let Self {
+            calls,
+            http2,
+            max_age,
+            mut stopping,
+        } = self;
+        // By then all calls have ended, and the client has had time to read the responses.
+        let longest = calls.max_call_time() + UNREAD_TIMEOUT;
+        let service = {
+            let peer = Arc::new(peer.clone());
+            service_fn(move |request| {
+                let (calls, peer) = (Arc::clone(&calls), Arc::clone(&peer));
+                async move { Ok::<_, Infallible>(calls.handle(request, &peer).await) }
+            })
+        };
+        let close = GracefulClose::default();
+        let mut connection =
+            pin!(http2.serve_connection(TokioIo::new(close.wrap(stream)), service));
+        let (reason, delay) = tokio::select! {
+                   ended = &mut connection => {
+                       counted.end(match ended {
+        Ok(()) => EndReason::Client,
+        Err(_) => EndReason::Error,
+        });
+                       return Ok(ended?);
+                   }
+                   _ = stopping.changed() => (EndReason::Shutdown, Duration::ZERO),
+                   () = max_age.reached(peer) => (EndReason::MaxAge, AGED_CLOSE_DELAY),
+                   () = peer.activity.displaced() => (EndReason::Displaced, Duration::ZERO),
+                   () = peer.usage.overdue() => {
+                       counted.end(EndReason::Unread);
+                       return Err("the client does not read its responses".into());
+                   }
+               };
+        counted.end(reason);
+        close.start();
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            ended = connection => Ok(ended?),
+            () = quiescence(peer, delay, stopping) => Ok(()),
+            () = sleep(longest) => Ok(()),
+        }
     }
 }
 

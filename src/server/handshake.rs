@@ -12,6 +12,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    connection_metrics::EndReason,
     handshake_log::{Cause, HandshakeLog},
     preface,
 };
@@ -33,6 +34,15 @@ const MAX_PENDING: usize = 512;
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A handshake that was not completed.
+#[derive(Debug)]
+pub(super) struct Rejection {
+    /// The reason, for metrics.
+    pub(super) reason: EndReason,
+    /// The error, for the log.
+    pub(super) error: Box<dyn Error + Send + Sync>,
+}
 
 /// Performs the handshakes of new connections.
 ///
@@ -80,26 +90,28 @@ impl Handshake {
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
-    ) -> Result<(Box<dyn Stream>, ClientCertificate), Box<dyn Error + Send + Sync>> {
+        address: SocketAddr,
+    ) -> Result<(Box<dyn Stream>, ClientCertificate), Rejection> {
         let (pending, displaced) = self.register();
-        let address = stream.peer_addr()?;
         let mut is_encrypted = false;
         let accepted = tokio::select! {
             accepted = timeout(TIMEOUT, self.negotiate(stream, address, &mut is_encrypted)) => {
-                accepted.map_err(|elapsed| (Cause::TimedOut, elapsed.to_string()))
+                let timed_out = (Cause::TimedOut, EndReason::HandshakeTimeout);
+                accepted.map_err(|elapsed| (timed_out, elapsed.to_string()))
             }
             _ = displaced => {
-                let error = "too many pending handshakes".to_owned();
-                Err((Cause::Displaced, error))
+                let displaced = (Cause::Displaced, EndReason::HandshakeDisplaced);
+                Err((displaced, "too many pending handshakes".to_owned()))
             }
         };
         let accepted = match accepted {
             Ok(accepted) => accepted?,
-            Err((cause, error)) => {
+            Err(((cause, reason), error)) => {
                 if self.tls.is_some() && !is_encrypted {
                     self.log.note(cause, address, error.clone());
                 }
-                return Err(error.into());
+                let error = error.into();
+                return Err(Rejection { reason, error });
             }
         };
         drop(pending);
@@ -112,21 +124,31 @@ impl Handshake {
         stream: TcpStream,
         address: SocketAddr,
         is_encrypted: &mut bool,
-    ) -> io::Result<(Box<dyn Stream>, ClientCertificate)> {
+    ) -> Result<(Box<dyn Stream>, ClientCertificate), Rejection> {
+        let rejected = |reason| {
+            move |error: io::Error| Rejection {
+                reason,
+                error: error.into(),
+            }
+        };
         let Some(tls) = &self.tls else {
             let (receiving, sending) = stream.into_split();
-            let stream = preface::read(receiving, sending).await?;
+            let stream = preface::read(receiving, sending).await;
+            let stream = stream.map_err(rejected(EndReason::Preface))?;
             return Ok((Box::new(stream), ClientCertificate::None));
         };
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.current().config));
         let accepted = acceptor.accept(stream).await;
-        let stream = accepted.inspect_err(|error| self.log.failed(address, error))?;
+        let stream = accepted
+            .inspect_err(|error| self.log.failed(address, error))
+            .map_err(rejected(EndReason::TlsHandshake))?;
         *is_encrypted = true;
         let certificates = stream.get_ref().1.peer_certificates();
         let certificate = certificates.and_then(<[_]>::first);
         let certificate = self.authenticator.check_certificate(certificate);
         let (receiving, sending) = tokio::io::split(stream);
-        let stream = preface::read(receiving, sending).await?;
+        let stream = preface::read(receiving, sending).await;
+        let stream = stream.map_err(rejected(EndReason::Preface))?;
         Ok((Box::new(stream), certificate))
     }
 

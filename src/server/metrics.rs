@@ -5,21 +5,36 @@ use std::{fmt, sync::Arc};
 
 use super::{
     calls::Calls,
+    connection_metrics::ConnectionMetrics,
     connection_slots::ConnectionSlots,
     expiry::{Expiry, Kind},
     readiness::Readiness,
 };
 use crate::{
-    metrics::{Collector, DescriptorEncoder, ProcessMetrics, Registry, Values},
+    metrics::{Collector, DescriptorEncoder, Labels, ProcessMetrics, Registry, Values},
     telemetry::LogControl,
     upstream::Client,
 };
+
+/// The labels of the build. A build names its commit in the environment variable `IAI_FACADE_REVISION`.
+const BUILD: Labels<3> = [
+    (
+        "revision",
+        match option_env!("IAI_FACADE_REVISION") {
+            Some(revision) => revision,
+            None => "",
+        },
+    ),
+    ("rustc", env!("IAI_FACADE_RUSTC")),
+    ("version", env!("CARGO_PKG_VERSION")),
+];
 
 /// What the server reads at the time of a scrape.
 #[derive(Debug)]
 pub(super) struct ServerCollector {
     pub(super) calls: Arc<Calls>,
     pub(super) slots: ConnectionSlots,
+    pub(super) connections: ConnectionMetrics,
     pub(super) readiness: Readiness,
     pub(super) client: Client,
     pub(super) log_control: Option<LogControl>,
@@ -56,8 +71,9 @@ impl Collector for ServerCollector {
         )?;
         values.gauges(
             "iai_facade_build_info",
-            "The version of the running program; always 1",
-            [([("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+            "The version of the running program, the commit if the build named it, and the compiler; \
+             always 1",
+            [(BUILD, 1.0)],
         )
     }
 }
@@ -95,10 +111,16 @@ impl ServerCollector {
             "Connections to the gRPC port that were accepted",
             connections.accepted,
         )?;
-        values.counter(
-            "iai_facade_connections_displaced",
-            "Connections to the gRPC port that were closed for new ones, at the limit",
-            connections.displaced,
+        let by_reason = |(reason, count)| ([("reason", reason)], count);
+        values.counters(
+            "iai_facade_connections_rejected",
+            "Connections to the gRPC port that ended during the handshake",
+            self.connections.rejected().map(by_reason),
+        )?;
+        values.counters(
+            "iai_facade_connections_closed",
+            "Connections to the gRPC port that were closed after the handshake",
+            self.connections.closed().map(by_reason),
         )
     }
 
@@ -109,6 +131,14 @@ impl ServerCollector {
             "Refreshes of the credential that replaced it or failed",
             [("replaced", counters.replaced), ("failed", counters.failed)]
                 .map(|(outcome, refreshes)| ([("outcome", outcome)], refreshes)),
+        )?;
+        values.gauges(
+            "iai_facade_credential_info",
+            "The selected credential provider, as the log names it; always 1",
+            self.client
+                .credentials()
+                .provider()
+                .map(|provider| ([("provider", provider)], 1.0)),
         )?;
         let expiring = self.expiry.read();
         let of = |kind| expiring.iter().find(|it| it.kind == kind);

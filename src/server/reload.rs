@@ -138,6 +138,7 @@ async fn run<T: Send + Sync + 'static>(
     else {
         return;
     };
+    reported.1.in_use(reported.0);
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -1,6 +1,9 @@
 //! Metrics of reloaded files.
 
-use crate::metrics::{Counter, Family, Labels, Registry};
+use crate::{
+    clock::Clock,
+    metrics::{Counter, Family, Gauge, Labels, Registry},
+};
 
 /// What is reloaded, as the log names it.
 pub(super) const CERTIFICATES: &str = "certificates";
@@ -10,35 +13,57 @@ pub(super) const TOKENS: &str = "tokens";
 const REPLACED: &str = "replaced";
 const FAILED: &str = "failed";
 
-/// Counters of reloads.
+/// Metrics of reloads.
 #[derive(Clone, Debug)]
-pub(super) struct ReloadMetrics(Family<Labels<2>, Counter>);
+pub(super) struct ReloadMetrics {
+    reloads: Family<Labels<2>, Counter>,
+    last: Family<Labels<1>, Gauge>,
+    clock: Clock,
+}
 
 impl ReloadMetrics {
-    /// Creates and registers the counters.
-    pub(super) fn new(registry: &mut Registry) -> Self {
-        let reloads = Self(Family::default());
+    /// Creates and registers the metrics, with times by `clock`.
+    pub(super) fn new(registry: &mut Registry, clock: Clock) -> Self {
+        let reloads = Family::default();
         for what in [CERTIFICATES, TOKENS] {
             for outcome in [REPLACED, FAILED] {
-                drop(reloads.0.get_or_create(&labels(what, outcome)));
+                drop(reloads.get_or_create(&labels(what, outcome)));
             }
         }
         registry.register(
             "iai_facade_file_reloads",
             "Changes of certificates or tokens on disk that were adopted or could not be used",
-            reloads.0.clone(),
+            reloads.clone(),
         );
-        reloads
+        let last = Family::default();
+        registry.register(
+            "iai_facade_file_last_reload_timestamp_seconds",
+            "Time since which the certificates or tokens are in use, since the Unix epoch; none if not \
+             configured",
+            last.clone(),
+        );
+        Self {
+            reloads,
+            last,
+            clock,
+        }
+    }
+
+    /// Records that content is used from now on.
+    pub(super) fn in_use(&self, what: &'static str) {
+        let now = self.clock.now().unix_timestamp();
+        self.last.get_or_create(&[("file", what)]).set(now);
     }
 
     /// Counts new content that is used from now on.
     pub(super) fn replaced(&self, what: &'static str) {
-        self.0.get_or_create(&labels(what, REPLACED)).inc();
+        self.in_use(what);
+        self.reloads.get_or_create(&labels(what, REPLACED)).inc();
     }
 
     /// Counts new content that cannot be used.
     pub(super) fn failed(&self, what: &'static str) {
-        self.0.get_or_create(&labels(what, FAILED)).inc();
+        self.reloads.get_or_create(&labels(what, FAILED)).inc();
     }
 }
 

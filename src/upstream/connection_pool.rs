@@ -6,6 +6,7 @@ use std::{fmt, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::connection_counter::ConnectionCounter;
 use crate::{
     clock::{BootTime, Clock},
     config,
@@ -23,6 +24,7 @@ const MIN_SUSPEND: Duration = Duration::from_secs(1);
 pub(super) struct ConnectionPool {
     settings: config::Upstream,
     clock: Clock,
+    counter: ConnectionCounter,
     current: Mutex<Current>,
 }
 
@@ -39,15 +41,22 @@ impl ConnectionPool {
     ///
     /// Fails if the TLS configuration or the HTTP client cannot be built.
     pub(super) fn new(settings: config::Upstream, clock: Clock) -> Result<Self, BuildError> {
+        let counter = ConnectionCounter::default();
         let current = Current {
-            client: build(&settings)?,
+            client: build(&settings, &counter)?,
             used_at: (Instant::now(), clock.boot_time()),
         };
         Ok(Self {
             settings,
             clock,
+            counter,
             current: Mutex::new(current),
         })
+    }
+
+    /// Returns the counter of its connections.
+    pub(super) fn counter(&self) -> &ConnectionCounter {
+        &self.counter
     }
 
     /// Returns the client, without the connections that it had before a suspend.
@@ -60,7 +69,7 @@ impl ConnectionPool {
         current.used_at = (now, boot_time);
         // A client that cannot be built leaves the connections, which may still be open.
         if passed.saturating_sub(awake) >= MIN_SUSPEND
-            && let Ok(client) = build(&self.settings)
+            && let Ok(client) = build(&self.settings, &self.counter)
         {
             current.client = client;
         }
@@ -74,10 +83,14 @@ impl fmt::Debug for ConnectionPool {
     }
 }
 
-fn build(settings: &config::Upstream) -> Result<reqwest::Client, BuildError> {
+fn build(
+    settings: &config::Upstream,
+    counter: &ConnectionCounter,
+) -> Result<reqwest::Client, BuildError> {
     let client = http_client::builder(&settings.endpoint, settings)?
         .connect_timeout(settings.connect_timeout)
         .pool_idle_timeout(settings.idle_timeout)
+        .connector_layer(counter.clone())
         // Only the retry loop may retry, since each attempt is counted and uses quota. With
         // `never` alone, the client would still clone each request for a retry.
         .retry(reqwest::retry::never().max_retries_per_request(0));

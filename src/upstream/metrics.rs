@@ -1,5 +1,5 @@
 //! Metrics of the upstream client that its steps keep, and that are read at the time of a scrape: clock,
-//! rate limiter, circuit breaker, cache and singleflight.
+//! connections, rate limiter, circuit breaker, cache and singleflight.
 
 use std::{fmt, sync::Arc};
 
@@ -26,11 +26,26 @@ impl Collector for UpstreamCollector {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut values = Values::new(encoder);
         let attempts = self.0.attempts();
+        encode_connections(attempts, &mut values)?;
         encode_clock(attempts, &mut values)?;
         encode_limiter(attempts, &mut values)?;
         encode_circuit_breaker(attempts, &mut values)?;
         encode_cache(&self.0, &mut values)
     }
+}
+
+fn encode_connections(attempts: &Attempts, values: &mut Values<'_>) -> fmt::Result {
+    let (opened, failed) = attempts.connection_counter().counts();
+    values.counter(
+        "iai_facade_upstream_connections_opened",
+        "Connections to Tencent Cloud that were opened",
+        opened,
+    )?;
+    values.counter(
+        "iai_facade_upstream_connections_failed",
+        "Connections to Tencent Cloud that could not be opened",
+        failed,
+    )
 }
 
 fn encode_clock(attempts: &Attempts, values: &mut Values<'_>) -> fmt::Result {

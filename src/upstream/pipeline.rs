@@ -34,6 +34,7 @@ use super::{
     cache::{Cache, Entry, Found, Key, Lookup},
     cache_statistics::{CacheStatistics, Counters},
     circuit_breaker::{CircuitBreaker, CircuitBreakerState, Source},
+    connection_counter::ConnectionCounter,
     error::Error,
     latency::LatencyEstimator,
     limiter::{Limiter, LimiterState, WaitingCaller},
@@ -554,6 +555,11 @@ impl Attempts {
     /// Returns the metrics of attempts.
     pub(super) fn metrics(&self) -> &AttemptMetrics {
         &self.metrics
+    }
+
+    /// Returns the counter of connections.
+    pub(super) fn connection_counter(&self) -> &ConnectionCounter {
+        self.transport.connection_counter()
     }
 
     /// Returns the correction of the clock.

@@ -17,6 +17,7 @@ use time::UtcDateTime;
 
 use super::{
     attempt_span::AttemptSpan,
+    connection_counter::ConnectionCounter,
     connection_pool::ConnectionPool,
     envelope::{self, Parsed},
     error::{ApiError, Error},
@@ -102,6 +103,11 @@ impl Transport {
     /// Returns the clock that requests are signed by, without the correction.
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Returns the counter of connections.
+    pub(super) fn connection_counter(&self) -> &ConnectionCounter {
+        self.connections.counter()
     }
 
     /// Returns the correction of the clock.

@@ -9,6 +9,7 @@ mod expiry;
 mod files;
 mod health;
 mod log_output;
+mod metric_bounds;
 mod metrics;
 mod probe;
 mod shutdown;

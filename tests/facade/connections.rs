@@ -1,6 +1,7 @@
 //! Connections of clients and to upstream: limits, graceful close, TLS and proxies.
 
 mod concurrency_limit;
+mod end_reasons;
 mod eviction;
 mod floods;
 mod graceful_close;

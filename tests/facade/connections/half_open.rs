@@ -13,6 +13,7 @@ use crate::harness::{
     Facade, Program, TRACE_LOG,
     authority::Authority,
     client, group,
+    samples::Samples,
     tls_client::{channel, hello},
 };
 
@@ -53,6 +54,9 @@ async fn thousands_of_stalled_handshakes_do_not_affect_callers() {
         }
     }
     assert_eq!(open.len(), HALF_OPEN);
+    let samples = Samples::scrape(addresses.admin).await;
+    let displaced = "iai_facade_connections_rejected_total{reason=\"displaced\"}";
+    assert!(samples.get(displaced) > 0.0);
     program.ended_without(&server.key_forms()).await;
 }
 
@@ -70,8 +74,10 @@ async fn a_stalled_handshake_times_out() {
         open.push((stream, facade));
     }
 
-    for (mut stream, _facade) in open {
+    for (mut stream, facade) in open {
         assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+        let timed_out = "iai_facade_connections_rejected_total{reason=\"timeout\"}";
+        assert_eq!(facade.samples().await.get(timed_out), 1.0);
     }
 }
 

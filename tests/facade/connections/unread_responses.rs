@@ -103,6 +103,8 @@ async fn a_connection_whose_responses_are_not_read_is_closed() {
 
     // Before a ping would be missed.
     assert!((Duration::from_secs(14)..Duration::from_secs(35)).contains(&began.elapsed()));
+    let unread = "iai_facade_connections_closed_total{reason=\"unread\"}";
+    assert_eq!(facade.samples().await.get(unread), 1.0);
 }
 
 #[tokio::test]

@@ -16,7 +16,10 @@ use super::{GET_GROUP_INFO, group, request};
 pub(crate) async fn connection(
     address: SocketAddr,
 ) -> (SendRequest<Full<Bytes>>, JoinHandle<hyper::Result<()>>) {
-    let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let stream = TcpStream::connect(address).await.unwrap();
+    // Otherwise each message of a call may wait for the delayed acknowledgement of its headers.
+    stream.set_nodelay(true).unwrap();
+    let stream = TokioIo::new(stream);
     let executor = TokioExecutor::new();
     let (sender, connection) = http2::handshake(executor, stream).await.unwrap();
     (sender, tokio::spawn(connection))
