@@ -1,9 +1,16 @@
 //! TLS handshake: makes one with the settings of the HTTP client, and describes its certificate or why it
 //! failed.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
-use rustls::{CertificateError, ClientConfig, Error, pki_types::ServerName};
+use rustls::{
+    CertificateError, ClientConfig, Error,
+    pki_types::{ServerName, UnixTime},
+};
 use time::{UtcDateTime, format_description::well_known::Rfc3339};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client};
@@ -54,32 +61,43 @@ impl TlsClient {
 
 impl HandshakeError {
     fn new(error: &io::Error, host: &str) -> Self {
-        let fault = certificate::tls_error(error).map_or(Fault::TlsFailed, fault);
-        let reason = certificate::explain(error, Holder::Server(host));
+        let (fault, text) = certificate::tls_error(error).map_or((Fault::TlsFailed, None), explain);
+        let reason = text.unwrap_or_else(|| certificate::explain(error, Holder::Server(host)));
         Self { reason, fault }
     }
 }
 
+/// Returns the fault of a TLS error, with a text for those whose own text is not made for operators.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "the library has some fifty errors, of which a few have a likely cause of their own"
 )]
-fn fault(error: &Error) -> Fault {
+fn explain(error: &Error) -> (Fault, Option<String>) {
     use CertificateError as C;
 
+    let unknown = |name| {
+        let text = format!("no trusted authority has issued the certificate ({name})");
+        (Fault::UnknownAuthority, Some(text))
+    };
     match error {
-        Error::InvalidMessage(_) => Fault::NotTls,
-        // The latter, if an authority was replaced by one of the same name.
-        Error::InvalidCertificate(C::UnknownIssuer | C::BadSignature) => Fault::UnknownAuthority,
-        Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => Fault::Expired,
-        Error::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
-            Fault::NotYetValid
+        Error::InvalidMessage(_) => {
+            let text = "the server does not speak TLS";
+            (Fault::NotTls, Some(text.to_owned()))
         }
-        Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
-            Fault::WrongName
+        Error::InvalidCertificate(C::UnknownIssuer) => unknown("UnknownIssuer"),
+        // An authority was replaced by one of the same name.
+        Error::InvalidCertificate(C::BadSignature) => unknown("BadSignature"),
+        Error::InvalidCertificate(C::ExpiredContext { not_after, .. }) => {
+            let text = format!("the certificate expired at {}", date(*not_after));
+            (Fault::Expired, Some(text))
         }
-        Error::InvalidCertificate(_) => Fault::Untrusted,
-        _ => Fault::TlsFailed,
+        Error::InvalidCertificate(C::NotValidYetContext { not_before, .. }) => {
+            let text = format!("the certificate is not valid before {}", date(*not_before));
+            (Fault::NotYetValid, Some(text))
+        }
+        Error::InvalidCertificate(C::NotValidForNameContext { .. }) => (Fault::WrongName, None),
+        Error::InvalidCertificate(_) => (Fault::Untrusted, None),
+        _ => (Fault::TlsFailed, None),
     }
 }
 
@@ -103,6 +121,15 @@ pub(super) fn describe<S>(stream: &TlsStream<S>) -> String {
 
 fn until(end: UtcDateTime) -> String {
     let days = (end - Clock::system().now()).whole_days();
-    let end = end.format(&Rfc3339).unwrap_or_else(|_| end.to_string());
-    format!("{end} ({days} days)")
+    format!("{} ({days} days)", rfc_3339(end))
+}
+
+fn date(time: UnixTime) -> String {
+    rfc_3339(UtcDateTime::from(
+        UNIX_EPOCH + Duration::from_secs(time.as_secs()),
+    ))
+}
+
+fn rfc_3339(time: UtcDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }

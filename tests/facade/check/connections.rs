@@ -113,7 +113,16 @@ async fn an_untrusted_certificate_fails_in_tls_with_its_cause() {
     let unknown = TlsProxy::start(emulator.address(), "localhost", "http/1.1").await;
     let misnamed = TlsProxy::start(emulator.address(), "iai.example", "http/1.1").await;
     let expired = TlsProxy::start_expired(emulator.address()).await;
+    let early = TlsProxy::start_in(emulator.address(), 2090..2091).await;
     let cases = [
+        (
+            &early,
+            early.authority(),
+            [
+                "not valid before 2090-01-01T00:00:00Z",
+                "The clock of this machine is behind",
+            ],
+        ),
         (&unknown, other.as_str(), ["UnknownIssuer", "--upstream-ca"]),
         (
             &unknown,
@@ -128,7 +137,10 @@ async fn an_untrusted_certificate_fails_in_tls_with_its_cause() {
         (
             &expired,
             expired.authority(),
-            ["expired", "the clock of this machine is wrong"],
+            [
+                "expired at 2020-01-01T00:00:00Z",
+                "the clock of this machine is wrong",
+            ],
         ),
     ];
 

@@ -1,6 +1,6 @@
 //! TLS-terminating proxy: accepts TLS and forwards plaintext.
 
-use std::{io::Write, net::SocketAddr, sync::Arc};
+use std::{io::Write, net::SocketAddr, ops::Range, sync::Arc};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tempfile::NamedTempFile;
@@ -36,9 +36,15 @@ impl TlsProxy {
 
     /// Starts a proxy to `upstream` with a certificate that expired in 2020.
     pub(crate) async fn start_expired(upstream: SocketAddr) -> Self {
+        Self::start_in(upstream, 2019..2020).await
+    }
+
+    /// Starts a proxy to `upstream` with a certificate that is valid from the start of the first year to that
+    /// of the second.
+    pub(crate) async fn start_in(upstream: SocketAddr, years: Range<i32>) -> Self {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2019, 1, 1);
-        params.not_after = date_time_ymd(2020, 1, 1);
+        params.not_before = date_time_ymd(years.start, 1, 1);
+        params.not_after = date_time_ymd(years.end, 1, 1);
         Self::start_with(upstream, "http/1.1", &mut params).await
     }
 
