@@ -29,6 +29,7 @@ mod reload_metrics;
 mod response_body;
 mod routes;
 mod start_up;
+mod state_changes;
 mod status_page;
 mod stream_executor;
 mod usage;
@@ -215,6 +216,7 @@ impl Server {
     /// still in progress after the drain timeout are cancelled; SIGINT during the drain cancels them at
     /// once. A server that was never ready stops at once, since load balancers have not sent it calls.
     pub async fn run(self, signals: impl Stream<Item = Signal>) {
+        let state_changes = state_changes::log(self.client.clone(), Arc::clone(&self.calls));
         // The sockets are open: clients can connect from now on.
         let conditions =
             start_up::set_conditions(self.client, self.readiness.clone(), self.max_call_time);
@@ -238,6 +240,7 @@ impl Server {
             stopping,
         ));
         admin.spawn(self.status.record());
+        admin.spawn(state_changes);
         let router = admin::router(
             self.readiness.clone(),
             self.expiry,

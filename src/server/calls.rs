@@ -3,7 +3,10 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -55,6 +58,8 @@ pub(super) struct Calls {
     permits: Arc<Semaphore>,
     max_concurrent: usize,
     tracer: Tracer,
+    /// Calls rejected because no permit was available.
+    overloaded: AtomicU64,
     usage: TotalUsage,
     max_call_time: Duration,
     max_header_bytes: usize,
@@ -76,6 +81,7 @@ impl Calls {
             permits: Arc::new(Semaphore::new(bounds.max_concurrent)),
             max_concurrent: bounds.max_concurrent,
             tracer,
+            overloaded: AtomicU64::new(0),
             usage: TotalUsage::default(),
             max_call_time: bounds.max_call_time,
             max_header_bytes: bounds.max_header_bytes,
@@ -91,6 +97,11 @@ impl Calls {
     pub(super) fn in_progress(&self) -> (usize, usize) {
         let in_progress = self.max_concurrent - self.permits.available_permits();
         (in_progress, self.max_concurrent)
+    }
+
+    /// Returns the number of calls that were rejected at the limit of calls in progress.
+    pub(super) fn overloaded(&self) -> u64 {
+        self.overloaded.load(Ordering::Relaxed)
     }
 
     /// Returns the access log, with the metrics and the recent errors.
@@ -226,7 +237,10 @@ impl Calls {
             None if is_exempt => Ok(None),
             None => match Arc::clone(&self.permits).try_acquire_owned() {
                 Ok(permit) => Ok(Some(permit)),
-                Err(_) => Err(Failure::Overloaded),
+                Err(_) => {
+                    self.overloaded.fetch_add(1, Ordering::Relaxed);
+                    Err(Failure::Overloaded)
+                }
             },
         };
         match permit {

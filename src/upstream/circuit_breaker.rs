@@ -110,10 +110,6 @@ impl CircuitBreaker {
             inner.calls.clear();
             inner.transient.clear();
             inner.is_open = false;
-            if inner.is_logged {
-                inner.is_logged = false;
-                tracing::info!("circuit breaker closed");
-            }
         }
     }
 
@@ -145,7 +141,7 @@ impl CircuitBreaker {
                 if inner.transient_failures(now) > 0 {
                     inner.successes = 0;
                 } else if share > 0.0 {
-                    inner.log_for_caller(source.caller, now);
+                    inner.log_for_caller(source.caller, share, now);
                 }
             }
         }
@@ -180,9 +176,6 @@ struct Inner {
     /// When an attempt was last admitted.
     last_admitted: Option<Instant>,
     is_open: bool,
-    /// When the opening was last logged, and whether the closing is to be logged.
-    logged_at: Option<Instant>,
-    is_logged: bool,
     /// When a rejection for one caller was last logged.
     logged_for_caller_at: Option<Instant>,
     state: CircuitBreakerState,
@@ -223,20 +216,11 @@ impl Inner {
     fn update(&mut self, now: Instant) {
         let was_open = self.is_open;
         self.is_open = self.rejected_share(now) > 0.0;
-        if !self.is_open || was_open {
-            return;
-        }
-        self.state.opened += 1;
-        // If about half of the attempts fail, the circuit breaker opens again and again.
-        if self.logged_at.is_none_or(|at| now >= at + WINDOW) {
-            self.logged_at = Some(now);
-            self.is_logged = true;
-            tracing::warn!("circuit breaker opened");
-        }
+        self.state.opened += u64::from(self.is_open && !was_open);
     }
 
     /// Logs, at most once in 10 s, that attempts of one caller are rejected.
-    fn log_for_caller(&mut self, caller: &Identity, now: Instant) {
+    fn log_for_caller(&mut self, caller: &Identity, share: f64, now: Instant) {
         if self
             .logged_for_caller_at
             .is_none_or(|at| now >= at + WINDOW)
@@ -244,6 +228,7 @@ impl Inner {
             self.logged_for_caller_at = Some(now);
             tracing::warn!(
                 %caller,
+                rejected_share = (share * 1e3).round() / 1e3,
                 "circuit breaker opened for one id of one caller"
             );
         }

@@ -133,10 +133,7 @@ impl Limiter {
     pub(super) fn throttle(&self, sent: Instant, now: Instant) {
         let mut inner = self.0.lock();
         inner.counts.throttled += 1;
-        if inner.quota.throttle(sent, now) {
-            let rate = inner.quota.adaptive_rate(now);
-            tracing::debug!(rate, "throttled by upstream, lowering rate limit");
-        }
+        inner.quota.throttle(sent, now);
     }
 
     /// Returns which rate limit is in force, and the number of attempts that would be admitted before one of

@@ -13,6 +13,7 @@ mod metric_bounds;
 mod metrics;
 mod probe;
 mod shutdown;
+mod state_changes;
 mod status_page;
 mod traces;
 mod variables;

@@ -11,6 +11,7 @@ mod markdown;
 mod metrics;
 mod operations;
 mod sources;
+mod state_changes;
 mod status_page;
 mod tables;
 mod translation;

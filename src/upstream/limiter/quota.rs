@@ -77,19 +77,17 @@ impl Quota {
         }
     }
 
-    /// Records that upstream throttled an attempt sent at `sent`. Returns whether that changed the rate.
-    pub(super) fn throttle(&mut self, sent: Instant, now: Instant) -> bool {
+    /// Records that upstream throttled an attempt sent at `sent`.
+    pub(super) fn throttle(&mut self, sent: Instant, now: Instant) {
         let before = self.adaptive_rate(now);
         if let Some(adaptive) = &mut self.adaptive {
             adaptive.throttle(sent, now);
         }
         let after = self.adaptive_rate(now);
-        let has_changed = before != after;
-        if let Some(rate) = after.filter(|_| has_changed) {
+        if let Some(rate) = after.filter(|_| before != after) {
             // The next attempt keeps its distance from the throttled one.
             self.pacer.take(rate, now);
         }
-        has_changed
     }
 
     /// Returns the configured rate, in attempts per second.

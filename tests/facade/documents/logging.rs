@@ -2,20 +2,9 @@
 
 use std::{collections::BTreeSet, fs};
 
-use super::log_macros::{arguments, program_sources};
+use super::log_macros::{LogMacro, log_macros, program_sources};
 
 const DOCUMENT: &str = include_str!("../../../docs/logging.md");
-
-/// The macros that write a line or open a span.
-const MACROS: [&str; 7] = [
-    "::trace!(",
-    "::debug!(",
-    "::info!(",
-    "::warn!(",
-    "::error!(",
-    "::event!(",
-    "::info_span!(",
-];
 
 #[test]
 fn the_fields_of_a_call_are_documented_in_the_order_of_the_log() {
@@ -60,65 +49,6 @@ fn table(head: &str) -> Vec<String> {
 
 /// Returns the fields of the log macros of a source file, in their order.
 fn fields(source: &str) -> Vec<String> {
-    let source = source.split("#[cfg(test)]\n").next().unwrap();
-    let mut found = Vec::new();
-    for name in MACROS {
-        found.extend(source.match_indices(name).map(|(at, _)| at + name.len()));
-    }
-    found.sort_unstable();
-    let calls = found.into_iter().map(|at| arguments(&source[at..]));
-    calls.flat_map(names).collect()
-}
-
-/// Returns the names of the fields among the arguments of a macro.
-fn names(arguments: &str) -> Vec<String> {
-    let mut names = Vec::new();
-    for argument in split(arguments) {
-        let argument = without_comments(argument);
-        let argument = argument.trim();
-        if let Some(group) = argument.strip_prefix('{') {
-            names.extend(self::names(group.trim_end_matches('}')));
-            continue;
-        }
-        let is_other = ["target:", "parent:", "Level::", "\""]
-            .iter()
-            .any(|prefix| argument.starts_with(prefix));
-        if !is_other && !argument.is_empty() {
-            let name = argument.split(" = ").next().unwrap();
-            names.push(name.trim_start_matches(['%', '?']).to_owned());
-        }
-    }
-    names
-}
-
-fn without_comments(argument: &str) -> String {
-    let lines = argument.lines();
-    let code = lines.filter(|line| !line.trim_start().starts_with("//"));
-    code.collect::<Vec<_>>().join("\n")
-}
-
-/// Splits arguments at the commas outside of brackets, literals and comments.
-fn split(arguments: &str) -> Vec<&str> {
-    let (mut depth, mut start) = (0, 0);
-    let (mut is_literal, mut is_comment, mut last) = (false, false, ' ');
-    let mut parts = Vec::new();
-    for (at, character) in arguments.char_indices() {
-        match character {
-            '\n' => is_comment = false,
-            _ if is_comment => {}
-            '"' if last != '\\' => is_literal = !is_literal,
-            _ if is_literal => {}
-            '/' if last == '/' => is_comment = true,
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
-            ',' if depth == 0 => {
-                parts.push(&arguments[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-        last = character;
-    }
-    parts.push(&arguments[start..]);
-    parts
+    let macros = log_macros(source).into_iter();
+    macros.flat_map(LogMacro::fields).collect()
 }

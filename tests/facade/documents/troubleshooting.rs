@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use super::{
-    log_macros::{arguments, program_sources},
+    log_macros::{log_macros, program_sources},
     markdown::headings,
     tables::reasons,
 };
@@ -83,34 +83,14 @@ fn listed(kind: &str) -> BTreeSet<String> {
 /// Returns the messages that a source file logs at WARN, ERROR or a level chosen at runtime. Where a
 /// macro does not end with a literal message, returns its arguments as an error.
 fn messages(source: &str) -> Vec<Result<String, &str>> {
-    let source = source.split("#[cfg(test)]\n").next().unwrap();
-    let mut found = Vec::new();
-    for name in ["::warn!(", "::error!(", "::event!("] {
-        for (at, _) in source.match_indices(name) {
-            let arguments = arguments(&source[at + name.len()..]);
-            let is_low = ["INFO", "DEBUG", "TRACE"]
-                .iter()
-                .any(|level| arguments.contains(&format!("Level::{level}")));
-            if !is_low {
-                found.push((at, message(arguments)));
-            }
-        }
-    }
-    found.sort_by_key(|(at, _)| *at);
-    found.into_iter().map(|(_, message)| message).collect()
-}
-
-/// Returns the literal at the end of the arguments.
-fn message(arguments: &str) -> Result<String, &str> {
-    let text = arguments.trim_end().trim_end_matches(',');
-    let literal = text.strip_suffix('"').and_then(|text| {
-        let (_, literal) = text.rsplit_once('"')?;
-        Some(literal)
-    });
-    let mut lines = literal.ok_or(arguments)?.lines();
-    let mut message = lines.next().unwrap_or_default().to_owned();
-    for line in lines {
-        message = message.trim_end_matches('\\').to_owned() + line.trim_start();
-    }
-    Ok(message)
+    let macros = log_macros(source).into_iter();
+    let is_high = |name| ["warn", "error", "event"].contains(&name);
+    let is_fixed = |arguments: &str| {
+        let low = ["Level::INFO", "Level::DEBUG", "Level::TRACE"];
+        low.iter().any(|level| arguments.contains(level))
+    };
+    macros
+        .filter(|found| is_high(found.name) && !is_fixed(found.arguments))
+        .map(|found| found.message().ok_or(found.arguments))
+        .collect()
 }
