@@ -214,12 +214,16 @@ def check_injection(browser, callers, control_url):
     control(control_url, "POST", "/faults", fault)
     code = callers.call(SCRIPT)
     assert code == grpc.StatusCode.UNKNOWN, code
-    callers.call("orders", path=f"/{SCRIPT}/x")
+    # HTTP/2 requests with < or > in their path are rejected before they are calls.
+    path = "a\"'&%3Cscript%3E"
+    callers.call("orders", path=f"/{path}")
     page = browser.open()
     expect(page.locator("#callers")).to_contain_text(f"forwarded:{SCRIPT}")
     row = page.locator("#errors tbody tr", has_text="UNKNOWN").first
     expect(row.locator("td").nth(5)).to_have_text(SCRIPT)
     expect(row.locator("td").nth(6)).to_have_text(SCRIPT)
+    row = page.locator("#errors tbody tr", has_text="UNIMPLEMENTED").first
+    expect(row.locator("td").nth(3)).to_have_text(path)
     assert page.title() == "Ready – iai-facade status", page.title()
     assert page.locator("script").count() == 1
     print("<script> of a caller, a path and upstream stays text")

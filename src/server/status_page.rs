@@ -2,7 +2,9 @@
 //! `/status.json`. It reads the counters of the metrics, and knows nothing that the metrics do not count, except
 //! the last errors.
 
+mod callers;
 mod chart;
+mod charts;
 mod findings;
 mod format;
 mod history;

@@ -1,9 +1,10 @@
-//! The page at `/`: head, header and findings. `sections` has the rest. All text is escaped by `maud`; only the
+//! The page at `/`: head, header, findings and figures. `charts` and `sections` have the rest. All text is escaped by `maud`; only the
 //! style sheet and the script, which are ours, are not.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{
+    charts::charts,
     findings::{Moment, Severity, findings},
     format,
     report::Report,
@@ -36,7 +37,7 @@ pub(super) fn page(report: &Report) -> Markup {
                 main {
                     (findings_section(report))
                     (figures(report))
-                    (sections::charts(report))
+                    (charts(report))
                     div.columns {
                         (sections::calls(report))
                         (sections::quota(report))

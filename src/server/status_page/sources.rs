@@ -1,30 +1,27 @@
 //! Reads the report from the layers that have its values.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use time::{UtcDateTime, format_description::well_known::Rfc3339};
 use tokio::time::Instant;
 
 use super::{
+    callers::{MAX_CALLERS, callers},
     history::{Counters, History, Sample},
     periods,
     report::{
-        Cache, Caller, CircuitBreaker, Condition, Connections, Credential, Expiring, FailedCall,
-        Quota, Report, Upstream,
+        Cache, CircuitBreaker, Condition, Connections, Credential, Expiring, FailedCall, Quota,
+        Report, Upstream,
     },
 };
 use crate::{
     config,
     server::{
-        caller_metrics::{CallerCalls, CallerName},
         expiry::{Expiry, Kind},
         readiness::Readiness,
         recent_errors,
     },
 };
-
-/// The maximum number of callers in the report.
-const MAX_CALLERS: usize = 20;
 
 /// Where the values of the report are.
 #[derive(Clone, Debug)]
@@ -110,7 +107,8 @@ impl Sources {
             met: condition.is_met,
             reason: condition.reason,
         });
-        let (callers, callers_omitted) = self.callers(&first, &now);
+        let waiting = self.counters.client.waiting_callers(MAX_CALLERS);
+        let (callers, callers_omitted) = callers(&first, &now, waiting);
         let errors = self.counters.calls.access_log().recent_errors();
         let errors = errors.latest_first().into_iter().map(FailedCall::from);
         Ok(Report {
@@ -196,47 +194,6 @@ impl Sources {
         }
     }
 
-    /// Returns the callers with calls or waiting attempts, and the number of those beyond the maximum.
-    fn callers(&self, first: &Sample, now: &Sample) -> (Vec<Caller>, usize) {
-        let before: HashMap<_, _> = first.callers.iter().map(|(name, it)| (name, *it)).collect();
-        let mut callers: HashMap<CallerName, (CallerCalls, usize, Option<Duration>)> = now
-            .callers
-            .iter()
-            .map(|(name, calls)| {
-                let calls = calls.since(before.get(name).copied().unwrap_or_default());
-                (name.clone(), (calls, 0, None))
-            })
-            .collect();
-        let total: u64 = callers.values().map(|(calls, ..)| calls.total()).sum();
-        for waiting in self.counters.client.waiting_callers(MAX_CALLERS) {
-            let caller = callers.entry(CallerName::One(waiting.caller)).or_default();
-            (caller.1, caller.2) = (waiting.attempts, Some(waiting.longest));
-        }
-        callers.retain(|_, (calls, waiting, _)| calls.total() > 0 || *waiting > 0);
-        let mut callers: Vec<_> = callers
-            .into_iter()
-            .map(|(name, (calls, waiting, longest))| Caller {
-                name: name.to_string(),
-                calls: calls.total(),
-                share: rounded(calls.total() as f64 / total.max(1) as f64),
-                limited: calls.limited,
-                caller_fault: calls.caller_fault,
-                fault: calls.fault,
-                waiting_attempts: waiting,
-                longest_wait_ms: longest.map(milliseconds),
-            })
-            .collect();
-        callers.sort_by(|one, other| {
-            let order = |caller: &Caller| (caller.waiting_attempts, caller.calls);
-            order(other)
-                .cmp(&order(one))
-                .then_with(|| one.name.cmp(&other.name))
-        });
-        let omitted = callers.len().saturating_sub(MAX_CALLERS);
-        callers.truncate(MAX_CALLERS);
-        (callers, omitted)
-    }
-
     fn circuit_breaker(&self, first: &Sample, now: &Sample) -> CircuitBreaker {
         let (before, now) = (first.circuit_breaker, now.circuit_breaker);
         CircuitBreaker {
@@ -291,10 +248,6 @@ fn cache(first: &Sample, now: &Sample) -> Cache {
 fn timestamp(time: UtcDateTime) -> String {
     let time = time.truncate_to_millisecond();
     time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn rounded(value: f64) -> f64 {

@@ -283,6 +283,8 @@ async fn the_page_escapes_what_clients_and_upstream_write() {
     let mut client = facade.client();
     let text = format!("\"&'{SCRIPT}");
     facade.emulator.script(FaultKind::api_error(text));
+    let path = request("/path\"'&").body(Full::<Bytes>::default());
+    send(facade.addresses.grpc, path.unwrap()).await;
     let name = format!("URI={SCRIPT}");
     client
         .get_group_info(with_headers(&[("x-forwarded-client-cert", &name)]))
@@ -296,6 +298,7 @@ async fn the_page_escapes_what_clients_and_upstream_write() {
     let escaped = "&lt;script&gt;alert(1)&lt;/script&gt;";
     assert!(page.contains(&format!("forwarded:{escaped}")), "{page}");
     assert!(page.contains(&format!("&quot;&amp;'{escaped}")), "{page}");
+    assert!(page.contains("path&quot;'&amp;"), "{page}");
     assert_eq!(page.matches("<script>").count(), 1, "{page}");
 }
 
