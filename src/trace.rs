@@ -16,4 +16,4 @@ pub use self::{
     span::Span,
     tracer::Tracer,
 };
-pub use opentelemetry::trace::{SpanContext, SpanId, SpanKind};
+pub use opentelemetry::trace::{SpanContext, SpanId, SpanKind, TraceId};

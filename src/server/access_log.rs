@@ -227,6 +227,7 @@ impl Line {
             reason: self.context.error().map(|error| error.reason.clone()),
             upstream_code: outcome.upstream_code.clone(),
             upstream_request_id: upstream_id.map(str::to_owned),
+            trace_id: self.context.trace().map(|trace| trace.context().trace_id()),
         });
     }
 

@@ -6,6 +6,8 @@ use std::{borrow::Cow, collections::VecDeque, time::Duration};
 use parking_lot::Mutex;
 use time::UtcDateTime;
 
+use crate::trace::TraceId;
+
 /// The number of errors that are kept.
 const CAPACITY: usize = 50;
 
@@ -30,6 +32,8 @@ pub(super) struct FailedCall {
     pub(super) upstream_code: Option<String>,
     /// Tencent's RequestId, sanitized.
     pub(super) upstream_request_id: Option<String>,
+    /// The id of its trace, if it has one.
+    pub(super) trace_id: Option<TraceId>,
 }
 
 impl RecentErrors {

@@ -171,4 +171,5 @@ pub(super) struct FailedCall {
     pub(super) reason: Option<String>,
     pub(super) upstream_code: Option<String>,
     pub(super) upstream_request_id: Option<String>,
+    pub(super) trace_id: Option<String>,
 }

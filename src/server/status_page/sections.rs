@@ -256,6 +256,7 @@ pub(super) fn errors(report: &Report) -> Markup {
                                 th.number scope="col" { "Duration" }
                                 th scope="col" { "Upstream code" }
                                 th scope="col" { "RequestId" }
+                                th scope="col" { "Trace id" }
                             }
                         }
                         tbody {
@@ -270,6 +271,7 @@ pub(super) fn errors(report: &Report) -> Markup {
                                     td.number { (format::milliseconds(Some(error.duration_ms))) }
                                     td { (optional(&error.upstream_code)) }
                                     td { (optional(&error.upstream_request_id)) }
+                                    td.id { (optional(&error.trace_id)) }
                                 }
                             }
                         }

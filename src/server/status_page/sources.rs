@@ -226,6 +226,7 @@ impl From<recent_errors::FailedCall> for FailedCall {
             reason: call.reason.map(Into::into),
             upstream_code: call.upstream_code,
             upstream_request_id: call.upstream_request_id,
+            trace_id: call.trace_id.map(|id| id.to_string()),
         }
     }
 }

@@ -130,7 +130,10 @@ async fn the_last_50_errors_are_kept_with_tencents_code_and_request_id() {
     facade.emulator.script(FaultKind::api_error(
         "InvalidParameterValue.GroupIdNotExist",
     ));
-    client.get_group_info(group("aaa")).await.unwrap_err();
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace_id}-00f067aa0ba902b7-01");
+    let request = with_headers(&[("traceparent", &parent)]);
+    client.get_group_info(request).await.unwrap_err();
 
     let status = status(&facade).await;
     let errors = selected(&status["errors"], &["status", "reason", "upstream_code"]);
@@ -138,6 +141,7 @@ async fn the_last_50_errors_are_kept_with_tencents_code_and_request_id() {
     let reason = "INVALID_PARAMETER_VALUE_GROUP_ID_NOT_EXIST";
     let code = "InvalidParameterValue.GroupIdNotExist";
     assert_eq!(errors[0], json!(["NOT_FOUND", reason, code]));
+    assert_eq!(status["errors"][0]["trace_id"], trace_id);
     assert_eq!(
         errors[1],
         json!(["INVALID_ARGUMENT", "INVALID_REQUEST", null])
