@@ -180,9 +180,9 @@ async fn a_response_that_is_none_of_the_api_fails() {
     }
     emulator.script(FaultKind::Hold);
 
-    let checked = Checked::at(&emulator.endpoint(), &["--max-call-time", "200ms"]).await;
+    let checked = Checked::at(&emulator.endpoint(), &["--max-call-time", "2s"]).await;
 
-    checked.assert_failed("call", 3, &["no complete response within 200ms"]);
+    checked.assert_failed("call", 3, &["no complete response within 2s"]);
 }
 
 #[tokio::test]

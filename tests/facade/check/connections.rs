@@ -265,16 +265,21 @@ async fn a_proxy_that_is_no_proxy_or_speaks_no_tls_fails() {
     let plain = start_emulator().await;
     let plain_address = plain.address();
     let cases = [
-        (format!("http://{address}"), "not that of an HTTP proxy"),
+        (
+            format!("http://{address}"),
+            "200ms",
+            "not that of an HTTP proxy",
+        ),
         (
             format!("https://{plain_address}"),
+            "10s",
             "Use http:// if the proxy is reached in plain text",
         ),
     ];
 
-    for (url, words) in cases {
+    for (url, limit, words) in cases {
         let variables = [&CREDENTIAL[..], &[("HTTPS_PROXY", url.as_str())]].concat();
-        let flags = [&flags[..], &["--upstream-connect-timeout", "200ms"]].concat();
+        let flags = [&flags[..], &["--upstream-connect-timeout", limit]].concat();
 
         let checked = Checked::run(&flags, &variables).await;
 
