@@ -49,9 +49,9 @@ fuzz SECONDS="8" *TARGETS:
 clients:
     .ci/run vendor-sdk sdks testkits python hostile envoy go node
 
-# Check HTTP/2, gRPC health, metrics, the status page, the control API and the Helm chart with their own tools
+# Check HTTP/2, gRPC health, metrics, traces, the status page, the control API and the Helm chart with their own tools
 conformance:
-    .ci/run conformance emulator kubernetes metrics status-page
+    .ci/run conformance emulator kubernetes metrics status-page traces
 
 # Build the container image and test it (needs root)
 image:

@@ -16,7 +16,7 @@ pub enum BuildError {
     Http(#[source] reqwest::Error),
 
     /// A certificate authority of the settings is invalid.
-    #[error(transparent)]
+    #[error("cannot configure TLS with --upstream-ca")]
     Tls(#[from] tls::client::Error),
 
     /// Neither the system nor the settings have a certificate authority.
@@ -75,5 +75,5 @@ pub fn tls_config(
     } else {
         RootCertStore::empty()
     };
-    Ok(tls::client::client_config(roots, authorities)?)
+    Ok(tls::client::client_config(roots, authorities, None)?)
 }

@@ -5,6 +5,8 @@ mod panics;
 mod queue;
 mod text_fields;
 
+pub mod span_export;
+
 use std::{
     fmt,
     io::{self, IsTerminal},

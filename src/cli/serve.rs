@@ -13,8 +13,10 @@ use crate::{
     config::{self, ServeArgs, variable},
     credentials::{Credentials, ProviderContext},
     server::{Server, fd_limit, shutdown},
-    telemetry::LogControl,
-    trace::Tracer,
+    telemetry::{
+        LogControl,
+        span_export::{FLUSH_TIMEOUT, SpanExport},
+    },
     upstream::Client,
 };
 
@@ -37,16 +39,23 @@ pub(super) async fn serve(args: ServeArgs, log: LogControl) -> Result<(), Failur
     let addresses = server.addresses();
     let upstream = &settings.upstream;
     let proxy = upstream.proxies.proxy_for(&upstream.endpoint);
+    let mut max_shutdown_time = settings.connections.max_shutdown_time();
+    if started.span_export.is_some() {
+        max_shutdown_time += FLUSH_TIMEOUT;
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         grpc.address = %addresses.grpc,
         admin.address = %addresses.admin,
         upstream.endpoint = upstream.endpoint.url().as_str(),
         upstream.proxy = proxy.map_or("none".to_owned(), ToString::to_string),
-        shutdown.max_seconds = settings.connections.max_shutdown_time().as_secs_f64(),
+        shutdown.max_seconds = max_shutdown_time.as_secs_f64(),
         "listening",
     );
     started.server.run(signals).await;
+    if let Some(span_export) = started.span_export {
+        span_export.finish().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -55,6 +64,7 @@ pub(super) async fn serve(args: ServeArgs, log: LogControl) -> Result<(), Failur
 struct Started {
     settings: config::Serve,
     server: Server,
+    span_export: Option<SpanExport>,
     /// Stops on drop.
     _emulator: Option<Emulator>,
 }
@@ -86,14 +96,14 @@ async fn start(args: ServeArgs, log: LogControl) -> Result<Started, Failure> {
         ),
     };
     let client = Client::new(&settings, credentials, Clock::system())?;
-    let tracer = Tracer::new(
-        settings.traces.reads_parent,
-        settings.upstream.sends_trace_context,
-    );
+    let forwards_state = settings.upstream.sends_trace_context;
+    let (tracer, span_export) =
+        SpanExport::start(settings.traces.clone(), forwards_state, Clock::system())?;
     let server = Server::bind(&settings, &files, client, Some(log), tracer).await?;
     Ok(Started {
         settings,
         server,
+        span_export,
         _emulator: emulator,
     })
 }

@@ -27,7 +27,7 @@ use crate::{
 pub use self::endpoint::Protocol;
 
 /// The settings of traces.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Traces {
     /// Whether the trace context of clients is read.
     pub reads_parent: bool,
@@ -39,7 +39,7 @@ pub struct Traces {
 type Identity = (Vec<u8>, Vec<u8>);
 
 /// How spans are exported.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct TraceExport {
     /// The protocol.
     pub protocol: Protocol,

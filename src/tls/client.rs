@@ -6,38 +6,55 @@ use std::{
     sync::Arc,
 };
 
-use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer},
+};
 
 /// An error of the TLS client configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A certificate of `--upstream-ca` is not a valid certificate authority.
-    #[error("--upstream-ca contains an invalid certificate authority")]
+    /// A certificate to trust is not a valid certificate authority.
+    #[error("the certificates to trust contain an invalid certificate authority")]
     Authority(#[source] rustls::Error),
+
+    /// The client certificate cannot be used.
+    #[error("the client certificate cannot be used")]
+    Identity(#[source] rustls::Error),
 
     /// The protocol versions are not supported by the TLS library.
     #[error("cannot configure TLS")]
     Protocol(#[source] rustls::Error),
 }
 
-/// Returns a configuration that trusts `roots` and the authorities of `--upstream-ca`.
+/// A client certificate, with those of its authorities, and its key.
+pub type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// Returns a configuration that trusts `roots` and `authorities`, and shows `identity` to servers that ask for
+/// it.
 ///
 /// # Errors
 ///
-/// Fails if an authority is invalid.
+/// Fails if an authority is invalid, or if the key is not that of the certificate.
 pub fn client_config(
     mut roots: RootCertStore,
-    upstream_ca: &[CertificateDer<'static>],
+    authorities: &[CertificateDer<'static>],
+    identity: Option<Identity>,
 ) -> Result<ClientConfig, Error> {
-    for certificate in upstream_ca {
+    for certificate in authorities {
         roots.add(certificate.clone()).map_err(Error::Authority)?;
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(Error::Protocol)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
+        .with_root_certificates(roots);
+    match identity {
+        Some((certificates, key)) => config
+            .with_client_auth_cert(certificates, key)
+            .map_err(Error::Identity),
+        None => Ok(config.with_no_client_auth()),
+    }
 }
 
 /// Returns the certificate authorities of the system, or those in `SSL_CERT_FILE` and `SSL_CERT_DIR`. An

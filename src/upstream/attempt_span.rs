@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    error_policy::Health,
+    proto::grpc_code,
     trace::{CallTrace, Span, SpanContext, SpanKind},
 };
 
@@ -169,12 +169,10 @@ impl<'a> AttemptSpan<'a> {
             },
             ErrorClass::Failure(class) => class.name().to_owned(),
         };
-        match error.policy().health {
-            // Upstream works, and rejects the request of the caller.
-            Health::Responding => span.set("error.type", error_type),
-            Health::Failing | Health::FailingForId | Health::Throttling | Health::Unknown => {
-                span.fail(error_type);
-            }
+        // As for the span of the call that receives the error: the caller's faults are no errors.
+        match grpc_code::is_error(error.policy().code) {
+            true => span.fail(error_type),
+            false => span.set("error.type", error_type),
         }
     }
 }

@@ -11,6 +11,7 @@ mod health;
 mod log_output;
 mod metric_bounds;
 mod metrics;
+mod otel_variables;
 mod probe;
 mod shutdown;
 mod state_changes;
