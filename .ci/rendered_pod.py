@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -122,7 +123,8 @@ def environment(container, objects, paths):
         for port in [":50051", ":9464"]:
             if variable["name"].endswith("LISTEN"):
                 value = value.removesuffix(port) + ":0" if value.endswith(port) else value
-        variables[variable["name"]] = value
+        # References to variables before it, as $(NAME).
+        variables[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda each: variables[each[1]], value)
     return variables
 
 

@@ -49,6 +49,18 @@
   value: {{ printf "%s/log-hash-key/%s" $secrets .key }}
 {{- end }}
 {{- end }}
+{{- with .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- range $name, $field := dict "POD_NAME" "metadata.name" "POD_NAMESPACE" "metadata.namespace" "NODE_NAME" "spec.nodeName" }}
+- name: {{ $name }}
+  valueFrom:
+    fieldRef:
+      fieldPath: {{ $field }}
+{{- end }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(POD_NAMESPACE),k8s.node.name=$(NODE_NAME)
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 - name: IAI_FACADE_{{ $name | upper | replace "-" "_" }}
   value: {{ include "iai-facade.text" $value | quote }}
