@@ -161,6 +161,7 @@ def check_spans(program, protocol):
         expect(unknown, "NOT_FOUND", "unknown person")
         expect(service.call("GetNothing", metadata=bearer), "UNIMPLEMENTED", "unknown method")
         expect(service.call("/grpc.health.v1.Health/Check", ""), "OK", "health")
+        check_exemplars(service)
         service.stop()
     collector.stop()
 
@@ -218,6 +219,18 @@ def check_spans(program, protocol):
         sys.exit("the log contains a secret")
     expect(service.said("WARN", "spans cannot be exported, dropping them"), [], "warnings")
     print(f"{protocol}: spans are complete and contain no secret")
+
+
+def check_exemplars(service):
+    """The buckets of durations name the trace of a sampled call, in OpenMetrics only."""
+    for accept, has_exemplars in (("application/openmetrics-text", True), ("text/plain", False)):
+        request = urllib.request.Request(f"http://{service.admin}/metrics", headers={"accept": accept})
+        with urllib.request.urlopen(request) as response:
+            text = response.read().decode()
+        named = [line.split("_bucket")[0] for line in text.splitlines() if f'# {{trace_id="{TRACE_ID}"}}' in line]
+        expect(named, ["grpc_server_call_duration_seconds"] * has_exemplars, f"exemplars in {accept}")
+        # That of the unsampled call could not be looked up.
+        expect(TRACE_ID[::-1] in text, False, "exemplar of an unsampled call")
 
 
 def with_faults(program, sink, faults, *flags, **variables):

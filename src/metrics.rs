@@ -15,9 +15,19 @@ pub use self::{
 pub use prometheus_client::{
     collector::Collector,
     encoding::DescriptorEncoder,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{
+        counter::Counter, exemplar::HistogramWithExemplars, family::Family, gauge::Gauge,
+        histogram::Histogram,
+    },
     registry::{Registry, Unit},
 };
+
+/// A histogram whose buckets name the trace of a call, in OpenMetrics.
+pub type TracedHistogram = HistogramWithExemplars<[(&'static str, String); 1]>;
+
+/// A histogram with traces for each combination of label values.
+pub type TracedHistograms<const N: usize> =
+    Family<Labels<N>, TracedHistogram, fn() -> TracedHistogram>;
 
 /// A histogram for each combination of label values.
 pub type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
@@ -29,6 +39,12 @@ pub const RESPONSE_AGE_BUCKETS: [f64; 9] =
 /// Creates an empty histogram of durations in seconds.
 pub fn latency_histogram() -> Histogram {
     Histogram::new(LATENCY_BUCKETS)
+}
+
+/// Creates histograms of durations in seconds whose buckets name the trace of a call.
+pub fn traced_latency_histograms<const N: usize>() -> TracedHistograms<N> {
+    let empty = || TracedHistogram::new(LATENCY_BUCKETS.into_iter());
+    Family::new_with_constructor(empty as fn() -> TracedHistogram)
 }
 
 /// Creates histograms of durations in seconds.

@@ -14,8 +14,8 @@ use crate::{
     config,
     context::{Context, ErrorName},
     metrics::{
-        BucketCounts, Counter, Family, Histogram, Histograms, Labels, Registry, Unit,
-        latency_histograms,
+        BucketCounts, Counter, Family, Labels, Registry, TracedHistogram, TracedHistograms, Unit,
+        traced_latency_histograms,
     },
     proto::{METHODS, grpc_code},
     service,
@@ -49,7 +49,7 @@ pub(super) struct CallMetrics {
 #[derive(Debug)]
 struct Families {
     started: Family<Labels<1>, Counter>,
-    durations: Histograms<2>,
+    durations: TracedHistograms<2>,
     errors: Family<[(&'static str, Cow<'static, str>); 3], Counter>,
 }
 
@@ -60,7 +60,7 @@ struct MethodMetrics {
     name: &'static str,
     started: Counter,
     /// By the number of the code; `None` if it is not expected.
-    durations: Vec<Option<Histogram>>,
+    durations: Vec<Option<TracedHistogram>>,
     errors: HashMap<ErrorName, Counter>,
 }
 
@@ -127,9 +127,15 @@ impl CallMetrics {
         self.callers.ended(context.identity(), code);
         let method = self.method(rpc);
         let seconds = duration.as_secs_f64();
+        // Only the spans of a sampled call can be looked up.
+        let trace = context.trace().filter(|trace| trace.is_sampled());
+        let exemplar = trace.map(|trace| [("trace_id", trace.context().trace_id().to_string())]);
         match method.durations.get(code as usize) {
-            Some(Some(histogram)) => histogram.observe(seconds),
-            _ => self.families.duration(method.name, code).observe(seconds),
+            Some(Some(histogram)) => histogram.observe(seconds, exemplar, None),
+            _ => {
+                let histogram = self.families.duration(method.name, code);
+                histogram.observe(seconds, exemplar, None);
+            }
         }
         let Some(error) = context.error() else {
             return;
@@ -176,12 +182,12 @@ impl Families {
     fn new() -> Self {
         Self {
             started: Family::default(),
-            durations: latency_histograms(),
+            durations: traced_latency_histograms(),
             errors: Family::default(),
         }
     }
 
-    fn duration(&self, method: &'static str, code: Code) -> Histogram {
+    fn duration(&self, method: &'static str, code: Code) -> TracedHistogram {
         self.durations
             .get_or_create_owned(&[("grpc_method", method), (STATUS, grpc_code::name(code))])
     }
