@@ -3,7 +3,7 @@
 //! Properties: a timeout is parsed if and only if it follows the gRPC grammar, exact to the nanosecond; the
 //! deadline of a call is never later than the client's timeout or `--max-call-time`; a call is a retry if
 //! and only if its attempt count says so; the request id has 1 to 128 visible ASCII characters, and is the
-//! client's if that is valid; a bearer token is the end of its header; the name of a forwarded caller has 1
+//! client's if that is valid, or else the trace id; a trace context is continued with the ids that were given; a bearer token is the end of its header; the name of a forwarded caller has 1
 //! to 256 visible ASCII characters, and follows the last comma outside of quotation marks; and a call with
 //! only `no-cache` bypasses the cache.
 
@@ -16,6 +16,7 @@ use iai_facade::{
     auth::{bearer_token, forwarded_name},
     context::{Bound, Deadline},
     server::metadata::{is_no_cache, is_retry, request_id, timeout},
+    trace::{self, Tracer},
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::time::Instant;
@@ -53,11 +54,23 @@ fuzz_target!(|data: &[u8]| {
         assert!(!is_no_cache(&headers));
     }
 
-    let id = request_id(&headers);
+    let trace = Tracer::new(true, true).begin(&headers);
+    let id = request_id(&headers, trace.as_ref());
     assert!(is_id(id.as_bytes()));
-    match text("x-request-id").filter(|given| is_id(given)) {
-        Some(given) => assert_eq!(id, given),
-        None => assert_ne!(id, request_id(&headers)),
+    match (text("x-request-id").filter(|given| is_id(given)), &trace) {
+        (Some(given), _) => assert_eq!(id, given),
+        (None, Some(trace)) => {
+            assert_eq!(id, trace.context().trace_id().to_string());
+        }
+        (None, None) => assert_ne!(id, request_id(&headers, None)),
+    }
+    if let Some(trace) = &trace {
+        let mut written = HeaderMap::new();
+        trace::write(trace.context(), &mut written);
+        // The version and the flags may have become older ones.
+        let given = text("traceparent").unwrap();
+        assert_eq!(written["traceparent"].as_bytes()[3..53], given[3..53]);
+        assert_eq!(headers.get_all("traceparent").iter().count(), 1);
     }
 
     if let Some(token) = bearer_token(&headers) {
