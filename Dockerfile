@@ -24,15 +24,19 @@ RUN mkdir src crates/emulator/src crates/signature/src \
 
 FROM dependencies AS builder
 COPY . .
-RUN cargo build --release --locked
+# The commit that is built; /metrics shows it.
+ARG REVISION=
+RUN IAI_FACADE_REVISION="${REVISION}" cargo build --release --locked
 
 # Distroless `cc` has what the program is linked to, glibc and libgcc, and no shell.
 FROM ${RUNTIME_IMAGE}
 
 ARG VERSION=0.1.0
+ARG REVISION=
 LABEL org.opencontainers.image.title="iai-facade" \
       org.opencontainers.image.description="A gRPC service in front of Tencent Cloud Face Recognition (IAI)" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.version="${VERSION}"
 
 # Whether there is a bundle is not left to the base: without one, no call to Tencent Cloud is made.

@@ -23,6 +23,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 MEGABYTE = 1_000_000
 
@@ -33,6 +34,9 @@ TIMEOUT_SECONDS = 30
 SUITE = "trixie"
 HADOLINT = "2.15.1"
 USER = 65532
+
+# The commit that the image is built from, as far as the build is told.
+REVISION = "0123abc"
 
 IMAGE = "localhost/iai-facade:ci"
 DEPENDENCIES = "localhost/iai-facade-dependencies:ci"
@@ -158,6 +162,7 @@ def build(builder, runtime):
     command = [
         "buildah", *STORE, "build", "--isolation=chroot", "--format=docker", "--layers",
         f"--build-arg=BUILDER_IMAGE={builder}", f"--build-arg=RUNTIME_IMAGE={runtime}",
+        f"--build-arg=REVISION={REVISION}",
         f"--volume={read('rustc', '--print', 'sysroot')}:/usr/local/toolchain:ro",
         f"--volume={home}/registry:/usr/local/cargo/registry:ro",
     ]
@@ -190,7 +195,9 @@ def check_image(config, version):
     probe = config["Healthcheck"]["Test"]
     check(probe == ["CMD", "/iai-facade", "probe"], f"the health check is {probe}")
 
-    promised = {"title": "iai-facade", "licenses": "Apache-2.0", "version": version}
+    promised = {
+        "title": "iai-facade", "licenses": "Apache-2.0", "version": version, "revision": REVISION,
+    }
     for key, value in promised.items():
         label = config["Labels"].get(f"org.opencontainers.image.{key}")
         check(label == value, f"the label {key} is {label}, not {value}")
@@ -276,6 +283,9 @@ def within(root):
             container.execute([*call, "get-person-group-info", "--person-id=2001"])
         )
         check(person["personGroupInfos"], f"the person is {person}")
+
+        with urllib.request.urlopen("http://127.0.0.2:9464/metrics", timeout=TIMEOUT_SECONDS) as page:
+            check(f'revision="{REVISION}"' in page.read().decode(), "the metrics lack the revision")
 
         # Without --emulate, the service does not start without root certificates.
         free = {"IAI_FACADE_LISTEN": "127.0.0.1:0", "IAI_FACADE_ADMIN_LISTEN": "127.0.0.1:0"}

@@ -24,6 +24,7 @@ mod quota;
 mod replica;
 mod report;
 mod saturation;
+mod scrape;
 mod soak;
 mod upstream;
 
@@ -42,7 +43,7 @@ type Run = fn(bool) -> Pin<Box<dyn Future<Output = Report>>>;
 
 /// The only list of the scenarios, in the order in which `all` runs them. `docs/benchmarks.md` has the
 /// results of each.
-const SCENARIOS: [(&str, Run); 14] = [
+const SCENARIOS: [(&str, Run); 15] = [
     ("fixed_rate", |is_short| {
         Box::pin(quota::fixed_rate(is_short))
     }),
@@ -65,6 +66,7 @@ const SCENARIOS: [(&str, Run); 14] = [
     ("cache_hit", |is_short| Box::pin(cache_hit::run(is_short))),
     ("overload", |is_short| Box::pin(overload::run(is_short))),
     ("saturation", |is_short| Box::pin(saturation::run(is_short))),
+    ("scrape", |_| Box::pin(scrape::run())),
     ("connection_age", |_| Box::pin(connection_age::run())),
     ("soak", |is_short| Box::pin(soak::run(is_short))),
 ];

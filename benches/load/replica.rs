@@ -13,6 +13,8 @@ pub(crate) struct Replica {
     process: Child,
     /// The address of the gRPC listener.
     pub(crate) address: SocketAddr,
+    /// The address of the admin listener.
+    pub(crate) admin: SocketAddr,
 }
 
 impl Replica {
@@ -33,19 +35,19 @@ impl Replica {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(process.stderr.take().unwrap());
-        let address = log
+        let listening = log
             .by_ref()
             .lines()
-            .find_map(|line| {
-                let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-                line["grpc.address"].as_str().map(str::to_owned)
-            })
+            .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
+            .find(|line| line["message"] == "listening")
             .unwrap();
+        let address = |field: &str| listening[field].as_str().unwrap().parse().unwrap();
         // The log is discarded.
         thread::spawn(move || io::copy(&mut log, &mut io::sink()));
         Self {
             process,
-            address: address.parse().unwrap(),
+            address: address("grpc.address"),
+            admin: address("admin.address"),
         }
     }
 

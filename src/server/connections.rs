@@ -181,21 +181,18 @@ impl Serving {
         let mut connection =
             pin!(http2.serve_connection(TokioIo::new(close.wrap(stream)), service));
         let (reason, delay) = tokio::select! {
-                   ended = &mut connection => {
-                       counted.end(match ended {
-        Ok(()) => EndReason::Client,
-        Err(_) => EndReason::Error,
-        });
-                       return Ok(ended?);
-                   }
-                   _ = stopping.changed() => (EndReason::Shutdown, Duration::ZERO),
-                   () = max_age.reached(peer) => (EndReason::MaxAge, AGED_CLOSE_DELAY),
-                   () = peer.activity.displaced() => (EndReason::Displaced, Duration::ZERO),
-                   () = peer.usage.overdue() => {
-                       counted.end(EndReason::Unread);
-                       return Err("the client does not read its responses".into());
-                   }
-               };
+            ended = &mut connection => {
+                counted.end(if ended.is_ok() { EndReason::Client } else { EndReason::Error });
+                return Ok(ended?);
+            }
+            _ = stopping.changed() => (EndReason::Shutdown, Duration::ZERO),
+            () = max_age.reached(peer) => (EndReason::MaxAge, AGED_CLOSE_DELAY),
+            () = peer.activity.displaced() => (EndReason::Displaced, Duration::ZERO),
+            () = peer.usage.overdue() => {
+                counted.end(EndReason::Unread);
+                return Err("the client does not read its responses".into());
+            }
+        };
         counted.end(reason);
         close.start();
         connection.as_mut().graceful_shutdown();

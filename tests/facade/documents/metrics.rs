@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use crate::harness::{Facade, http};
+use crate::harness::{Facade, authority::Authority, bearer_tokens::tokens, http};
 
 const DOCUMENT: &str = "docs/metrics.md";
 const BEGIN: &str = "<!-- metrics -->\n";
@@ -10,8 +10,22 @@ const END: &str = "<!-- end of metrics -->\n";
 
 #[tokio::test]
 async fn the_documented_metrics_are_those_of_the_program() {
-    // A metric without a sample shows no labels.
-    let facade = Facade::start_with(&["--upstream-rate", "100"]).await;
+    // A metric without a sample shows no labels, or is absent.
+    let authority = Authority::new();
+    let server = authority.server();
+    let tokens = tokens(&[("orders", "token")]);
+    let facade = Facade::start_with(&[
+        "--upstream-rate=100",
+        "--tls-cert",
+        &server.cert,
+        "--tls-key",
+        &server.key,
+        "--tls-client-ca",
+        &authority.path(),
+        "--tokens-file",
+        tokens.path().to_str().unwrap(),
+    ]);
+    let facade = facade.await;
     let (_, text) = http(facade.addresses.admin, "GET", "/metrics", "").await;
     let document = fs::read_to_string(DOCUMENT).unwrap();
     let (before, rest) = document.split_once(BEGIN).unwrap();
