@@ -6,6 +6,7 @@ mod call_command;
 mod command_line;
 mod emulate_command;
 mod expiry;
+mod fault_visibility;
 mod files;
 mod health;
 mod log_output;

@@ -14,18 +14,19 @@ async fn the_documented_metrics_are_those_of_the_program() {
     let authority = Authority::new();
     let server = authority.server();
     let tokens = tokens(&[("orders", "token")]);
-    let facade = Facade::start_with(&[
+    let client_ca = authority.path();
+    let flags = [
         "--upstream-rate=100",
         "--tls-cert",
         &server.cert,
         "--tls-key",
         &server.key,
         "--tls-client-ca",
-        &authority.path(),
+        &client_ca,
         "--tokens-file",
         tokens.path().to_str().unwrap(),
-    ]);
-    let facade = facade.await;
+    ];
+    let facade = Facade::start_with(&flags).await;
     let (_, text) = http(facade.addresses.admin, "GET", "/metrics", "").await;
     let document = fs::read_to_string(DOCUMENT).unwrap();
     let (before, rest) = document.split_once(BEGIN).unwrap();

@@ -86,14 +86,24 @@ impl Program {
 
     /// Reads the log up to the next line with this message and returns that line.
     pub(crate) async fn line(&mut self, message: &str) -> Value {
+        let line = self.line_where(|line| line["message"] == message).await;
+        line.unwrap_or_else(|| {
+            let log = self.read.join("\n");
+            panic!("no line `{message}` in the log:\n{log}")
+        })
+    }
+
+    /// Reads the log up to the next line that is accepted and returns that line; `None` if the program ends
+    /// before.
+    pub(crate) async fn line_where(&mut self, accepts: impl Fn(&Value) -> bool) -> Option<Value> {
         while let Some(line) = self.log.recv().await {
             let parsed: Option<Value> = serde_json::from_str(&line).ok();
             self.read.push(line);
-            if let Some(parsed) = parsed.filter(|parsed| parsed["message"] == message) {
-                return parsed;
+            if let Some(parsed) = parsed.filter(&accepts) {
+                return Some(parsed);
             }
         }
-        panic!("no line `{message}` in the log:\n{}", self.read.join("\n"));
+        None
     }
 
     /// Returns the lines read so far.
