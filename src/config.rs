@@ -5,6 +5,7 @@
 //! all errors at once. Kubernetes sets variables such as `IAI_FACADE_PORT` and
 //! `IAI_FACADE_SERVICE_HOST` for a service named `iai-facade`, so no setting may have such a name.
 
+mod audit;
 mod cache;
 mod callers;
 mod calls;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub use self::{
+    audit::AuditTarget,
     cache::Cache,
     callers::{CallerFiles, Callers, SubjectAltName, TLS_CERT_VARIABLE},
     calls::{Calls, MAX_HEADER_BYTES},

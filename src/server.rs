@@ -3,6 +3,7 @@
 mod access_log;
 mod activity;
 mod admin;
+mod audit_log;
 mod call_metrics;
 mod call_span;
 mod caller_metrics;
@@ -32,6 +33,7 @@ mod start_up;
 mod state_changes;
 mod status_page;
 mod stream_executor;
+mod subject_hash;
 mod usage;
 
 pub mod fd_limit;
@@ -45,6 +47,7 @@ use tokio_stream::{Stream, StreamExt};
 
 use self::{
     access_log::AccessLog,
+    audit_log::AuditLog,
     call_metrics::CallMetrics,
     calls::Calls,
     connection_metrics::ConnectionMetrics,
@@ -58,10 +61,13 @@ use self::{
     routes::Routes,
     shutdown::Signal,
     status_page::{Counters, Sources},
+    subject_hash::SubjectHash,
 };
 use crate::{
     auth::{AuthFiles, Authenticator},
+    clock::Clock,
     config,
+    files::reload_requests::ReloadRequests,
     metrics::Registry,
     service::FaceRecognition,
     telemetry::LogControl,
@@ -86,6 +92,8 @@ pub struct Server {
     readiness: Readiness,
     expiry: Expiry,
     client: Client,
+    audit_log: Option<AuditLog>,
+    reopening: ReloadRequests,
     log_control: Option<LogControl>,
     max_call_time: Duration,
     bounds: config::Connections,
@@ -116,6 +124,10 @@ pub enum BindError {
     #[error("cannot set up server reflection")]
     Reflection(#[from] tonic_reflection::server::Error),
 
+    /// The audit log cannot be opened.
+    #[error("cannot open the audit log: correct --audit-log or the permissions of its file")]
+    AuditLog(#[source] io::Error),
+
     /// The signal handler cannot be installed.
     #[error("cannot listen for SIGHUP")]
     Signal(#[source] io::Error),
@@ -129,8 +141,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Returns an error if a socket cannot be bound, server reflection cannot be set up, or SIGHUP cannot
-    /// be listened for.
+    /// Returns an error if a socket cannot be bound, the audit log cannot be opened, server reflection cannot
+    /// be set up, or SIGHUP cannot be listened for.
     pub async fn bind(
         settings: &config::Serve,
         files: &AuthFiles,
@@ -138,6 +150,7 @@ impl Server {
         log_control: Option<LogControl>,
         tracer: Tracer,
     ) -> Result<Self, BindError> {
+        let audit_log = open_audit_log(&settings.log, client.clock())?;
         let are_verified = settings.credentials.verify_upstream;
         let readiness = Readiness::new(client.credentials().clone(), are_verified);
         let routes = Routes::new(FaceRecognition::new(client.clone()), readiness.clone())?;
@@ -160,7 +173,7 @@ impl Server {
         let handshake = Handshake::new(files.tls.clone(), authenticator.clone());
         tracer.counters().register(&mut registry);
         let calls = Calls::new(routes, authenticator, access_log, tracer, &settings.calls);
-        let calls = Arc::new(calls);
+        let calls = Arc::new(calls.audited(audit_log.clone()));
         let slots = ConnectionSlots::new("grpc", settings.connections.max_connections);
         let connections = ConnectionMetrics::default();
         let collector = ServerCollector {
@@ -198,6 +211,8 @@ impl Server {
             readiness,
             expiry,
             client,
+            audit_log,
+            reopening: ReloadRequests::listen().map_err(BindError::Signal)?,
             log_control,
             max_call_time: settings.calls.max_call_time,
             bounds: settings.connections,
@@ -215,7 +230,17 @@ impl Server {
     /// second signal skip, the server sends GOAWAY on each connection and ends the health watches. Calls
     /// still in progress after the drain timeout are cancelled; SIGINT during the drain cancels them at
     /// once. A server that was never ready stops at once, since load balancers have not sent it calls.
+    ///
+    /// At the end, waits for the lines of the audit log, up to 2 s.
     pub async fn run(self, signals: impl Stream<Item = Signal>) {
+        let audit_log = self.audit_log.clone();
+        self.serve(signals).await;
+        if let Some(audit_log) = audit_log {
+            audit_log.close().await;
+        }
+    }
+
+    async fn serve(self, signals: impl Stream<Item = Signal>) {
         let state_changes = state_changes::log(self.client.clone(), Arc::clone(&self.calls));
         // The sockets are open: clients can connect from now on.
         let conditions =
@@ -229,6 +254,9 @@ impl Server {
         let mut reloading = JoinSet::new();
         reloading.spawn(self.reloading.run());
         reloading.spawn(self.expiry.clone().watch());
+        if let Some(audit_log) = self.audit_log {
+            reloading.spawn(audit_log.reopen_at(self.reopening));
+        }
         let (stop, stopping) = watch::channel(());
         let bounds = self.bounds;
         grpc.spawn(connections::serve_http2(
@@ -302,6 +330,15 @@ fn warn_if_open(files: &AuthFiles, address: SocketAddr) {
              --tls-cert, --tls-client-ca or --tokens-file",
         );
     }
+}
+
+fn open_audit_log(settings: &config::Log, clock: &Clock) -> Result<Option<AuditLog>, BindError> {
+    let Some(target) = &settings.audit else {
+        return Ok(None);
+    };
+    let hash = SubjectHash::new(settings.hash_key.as_ref());
+    let opened = AuditLog::open(target, hash, clock.clone());
+    opened.map(Some).map_err(BindError::AuditLog)
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {

@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt, path::Path, time::Duration};
 
 use clap::Args;
 
-use super::{Invalid, LogLevels, Problems, parsed};
+use super::{Invalid, LogLevels, Problems, audit::AuditTarget, parsed};
 use crate::files::bounded_file::{self, FileKind};
 
 /// The variable of `--log-format`.
@@ -61,6 +61,12 @@ pub(super) struct LogArgs {
     /// same hashes [default: a random key for each process]
     #[arg(long, env = "IAI_FACADE_LOG_HASH_KEY_FILE", value_name = "FILE")]
     log_hash_key_file: Option<String>,
+
+    /// Audit log: one JSON line for every call, appended to this file, or stdout. Calls are rejected
+    /// while it cannot be written. Requires --log-hash-key-file. SIGHUP opens the file again [default:
+    /// none]
+    #[arg(long, env = "IAI_FACADE_AUDIT_LOG", value_name = "FILE")]
+    audit_log: Option<String>,
 }
 
 /// The settings of the log.
@@ -78,6 +84,8 @@ pub struct Log {
     pub ids: bool,
     /// The key that ids are hashed with; a random one if `None`.
     pub hash_key: Option<HashKey>,
+    /// The audit log, if calls are audited.
+    pub audit: Option<AuditTarget>,
 }
 
 /// A format of log lines.
@@ -129,6 +137,15 @@ impl LogArgs {
             .map(read_key)
             .transpose();
         let hash_key = problems.take("log-hash-key-file", hash_key);
+        let audit = match (self.audit_log.as_deref(), &self.log_hash_key_file) {
+            (None | Some(""), _) => Ok(None),
+            (Some(_), None) => Err(
+                "requires --log-hash-key-file: without it, the hashes of an id differ after a restart"
+                    .to_owned(),
+            ),
+            (Some(text), Some(_)) => Ok(Some(AuditTarget::parse(text))),
+        };
+        let audit = problems.take("audit-log", audit);
 
         Ok(Log {
             format: format?,
@@ -137,6 +154,7 @@ impl LogArgs {
             sample: sample?,
             ids: ids?,
             hash_key: hash_key?,
+            audit: audit?,
         })
     }
 }

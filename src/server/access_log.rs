@@ -11,9 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderValue, Request, Response, uri::PathAndQuery};
-use sha2::Sha256;
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
@@ -25,6 +23,7 @@ use super::{
     peer::Peer,
     recent_errors::{FailedCall, RecentErrors},
     rejection_log::RejectionLog,
+    subject_hash::SubjectHash,
 };
 use crate::{
     clock::Clock,
@@ -50,7 +49,7 @@ pub(super) struct AccessLog {
     sample: f64,
     successes: AtomicU64,
     ids: bool,
-    hash: Hmac<Sha256>,
+    hash: SubjectHash,
     rejections: RejectionLog,
     metrics: CallMetrics,
     errors: RecentErrors,
@@ -67,22 +66,12 @@ impl AccessLog {
         clock: Clock,
         port: u16,
     ) -> Self {
-        let random = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::into_bytes);
-        let key = settings
-            .hash_key
-            .as_ref()
-            .map_or(random.as_flattened(), config::HashKey::bytes);
-        #[expect(
-            clippy::expect_used,
-            reason = "HMAC is defined for keys of every length"
-        )]
-        let hash = Hmac::new_from_slice(key).expect("a key of any length");
         Self {
             slow: settings.slow,
             sample: settings.sample,
             successes: AtomicU64::new(0),
             ids: settings.ids,
-            hash,
+            hash: SubjectHash::new(settings.hash_key.as_ref()),
             rejections: RejectionLog::default(),
             metrics,
             errors: RecentErrors::default(),
@@ -147,12 +136,8 @@ impl AccessLog {
     /// the lines of one subject without disclosing it.
     fn subject_field(&self, subject: &Subject) -> Option<String> {
         match subject.id.len() {
-            0 => None,
             1..=MAX_ID if self.ids => Some(subject.id.clone()),
-            _ => {
-                let hash = self.hash.clone().chain_update(&subject.id).finalize();
-                Some(base16ct::lower::encode_string(&hash.into_bytes()[..8]))
-            }
+            _ => self.hash.of(subject),
         }
     }
 }

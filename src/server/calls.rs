@@ -25,6 +25,7 @@ use tonic::{Code, Status, body::Body};
 
 use super::{
     access_log::AccessLog,
+    audit_log::{self, AuditLog, AuditedCall, NotWritten},
     metadata,
     peer::Peer,
     response_body::{Guards, ResponseBody},
@@ -35,7 +36,7 @@ use crate::{
     auth::{Authenticator, Caller},
     config,
     context::{Context, Deadline, Identity},
-    service::Failure,
+    service::{Failure, X_TC_REQUEST_ID},
     trace::Tracer,
 };
 
@@ -54,6 +55,7 @@ pub(super) struct Calls {
     routes: Routes,
     authenticator: Authenticator,
     access_log: Arc<AccessLog>,
+    audit_log: Option<AuditLog>,
     /// One for each call in progress.
     permits: Arc<Semaphore>,
     max_concurrent: usize,
@@ -78,6 +80,7 @@ impl Calls {
             routes,
             authenticator,
             access_log: Arc::new(access_log),
+            audit_log: None,
             permits: Arc::new(Semaphore::new(bounds.max_concurrent)),
             max_concurrent: bounds.max_concurrent,
             tracer,
@@ -86,6 +89,12 @@ impl Calls {
             max_call_time: bounds.max_call_time,
             max_header_bytes: bounds.max_header_bytes,
         }
+    }
+
+    /// Records the calls in `audit_log`, unless it is `None`.
+    #[must_use]
+    pub(super) fn audited(self, audit_log: Option<AuditLog>) -> Self {
+        Self { audit_log, ..self }
     }
 
     /// Returns the maximum duration of a call.
@@ -102,6 +111,12 @@ impl Calls {
     /// Returns the number of calls that were rejected at the limit of calls in progress.
     pub(super) fn overloaded(&self) -> u64 {
         self.overloaded.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of lines of the audit log that were written, and of those that were lost.
+    pub(super) fn audit_lines(&self) -> (u64, u64) {
+        let audit_log = self.audit_log.as_ref();
+        audit_log.map_or((0, 0), AuditLog::counts)
     }
 
     /// Returns the access log, with the metrics and the recent errors.
@@ -170,6 +185,16 @@ impl Calls {
             return response.map(body);
         }
 
+        let audited = self.audit_log.as_ref().map(|audit_log| {
+            audit_log.begin(audit_log::Call {
+                path: request.uri().path().to_owned(),
+                peer: peer.address,
+                context: Arc::clone(&context),
+                arrival,
+            })
+        });
+        let is_auditable = self.audit_log.as_ref().is_none_or(AuditLog::is_writable);
+        let failure = failure.or_else(|| (!is_auditable).then_some(Failure::AuditUnavailable));
         let access_log = Arc::clone(&self.access_log);
         let mut line = access_log.open(&request, peer, &context, arrival);
         let in_progress = peer.activity.call(arrival);
@@ -179,6 +204,11 @@ impl Calls {
 
         let (mut response, permit) = self.admit(request, failure, &context).await;
         complete(&mut response, &context, None);
+        if let Some(audited) = audited
+            && record(audited, &response).await.is_err()
+        {
+            response = Failure::AuditUnavailable.into_status(&context).into_http();
+        }
         if let Some(mut request_id) = context.request_id().cloned() {
             // Not secret, but different in each response: marking it sensitive keeps it out of HPACK's
             // dynamic table, where it would evict the other headers.
@@ -278,6 +308,20 @@ impl Calls {
             let failure = Failure::from_expiry(deadline, context.has_subject());
             failure.into_status(context).into_http()
         })
+    }
+}
+
+/// Records the status of a call in the audit log.
+fn record(
+    audited: AuditedCall,
+    response: &Response<Body>,
+) -> impl Future<Output = Result<(), NotWritten>> + use<> {
+    let status = response.extensions().get::<Status>();
+    let code = status.map_or(Code::Ok, Status::code);
+    let request_id = response.headers().get(X_TC_REQUEST_ID).cloned();
+    async move {
+        let request_id = request_id.as_ref().and_then(|id| id.to_str().ok());
+        audited.record(code, request_id).await
     }
 }
 

@@ -93,6 +93,13 @@ impl ServerCollector {
             None,
             limit as f64,
         )?;
+        let (written, lost) = self.calls.audit_lines();
+        values.counters(
+            "iai_facade_audit_lines",
+            "Lines of the audit log, by whether they were written",
+            [("written", written), ("lost", lost)]
+                .map(|(outcome, lines)| ([("outcome", outcome)], lines)),
+        )?;
         let connections = self.slots.count();
         values.gauge(
             "iai_facade_connections",

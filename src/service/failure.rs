@@ -20,6 +20,8 @@ const MAX_ENCODING: usize = 32;
 /// The reason why a call fails.
 #[derive(Debug)]
 pub enum Failure {
+    /// The audit log cannot be written.
+    AuditUnavailable,
     /// No name in the client certificate is allowed.
     CallerNotAllowed,
     /// The caller is not authenticated.

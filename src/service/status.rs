@@ -23,6 +23,9 @@ use crate::{
 /// The retry hint if a limit of this service is reached.
 const AFTER_OVERLOAD: Hint = Hint::After(Duration::from_millis(100));
 
+/// The retry hint if the audit log cannot be written, which is tried again every second.
+const AFTER_AUDIT_FAILURE: Hint = Hint::After(Duration::from_secs(1));
+
 impl Failure {
     /// Returns the status with its details and retry hint.
     ///
@@ -30,6 +33,12 @@ impl Failure {
     pub fn into_status(self, context: &Context) -> Status {
         let subject = context.subject();
         let report = match self {
+            Self::AuditUnavailable => Report::own(
+                Code::Unavailable,
+                ErrorReason::AuditUnavailable,
+                "the service cannot record calls in its audit log",
+            )
+            .hint(AFTER_AUDIT_FAILURE),
             Self::CallerNotAllowed => Report::own(
                 Code::PermissionDenied,
                 ErrorReason::CallerNotAllowed,

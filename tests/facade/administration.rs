@@ -2,6 +2,7 @@
 
 mod access_log;
 mod admin_port;
+mod audit_log;
 mod call_command;
 mod command_line;
 mod emulate_command;

@@ -153,6 +153,7 @@ async fn errors_of_the_service_have_their_documented_status_and_delay() {
         Failure::CallerUnauthenticated(Unauthenticated::NoToken),
         Failure::CallerNotAllowed,
         Failure::MethodUnknown,
+        Failure::AuditUnavailable,
     ];
     let rows = table("docs/errors.md", "| reason | status |");
     let documented: BTreeSet<_> = rows.iter().map(|row| row[0].clone()).collect();
