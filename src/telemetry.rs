@@ -1,6 +1,7 @@
 //! Logging: formats events and writes them to standard error through a bounded queue, so that a slow
 //! reader of standard error never blocks a call.
 
+mod json_lines;
 mod panics;
 mod queue;
 mod text_fields;
@@ -19,13 +20,13 @@ use parking_lot::Mutex;
 use tracing_subscriber::{
     Layer, Registry,
     filter::Targets,
-    fmt::time::UtcTime,
+    fmt::{format::JsonFields, time::UtcTime},
     layer::SubscriberExt,
     reload,
     util::{SubscriberInitExt, TryInitError},
 };
 
-use self::{queue::LogQueue, text_fields::text_fields};
+use self::{json_lines::json_lines, queue::LogQueue, text_fields::text_fields};
 use crate::config::{ALWAYS_LOGGED, Format, LogLevels};
 
 /// Maximum time that the end of the process waits for queued lines to be written.
@@ -63,16 +64,17 @@ impl LogControl {
         let (filter, handle) = reload::Layer::new(level.filter());
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(queue.clone())
-            .with_timer(UtcTime::rfc_3339())
-            .with_ansi(io::stderr().is_terminal())
-            .with_target(false);
+            .with_ansi(io::stderr().is_terminal());
         let lines = match format {
             Format::Json => lines
-                .json()
-                .flatten_event(true)
-                .with_span_list(false)
+                .fmt_fields(JsonFields::new())
+                .event_format(json_lines())
                 .boxed(),
-            Format::Text => lines.fmt_fields(text_fields()).boxed(),
+            Format::Text => lines
+                .with_timer(UtcTime::rfc_3339())
+                .with_target(false)
+                .fmt_fields(text_fields())
+                .boxed(),
         };
         tracing_subscriber::registry()
             .with(filter)

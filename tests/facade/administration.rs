@@ -5,6 +5,7 @@ mod admin_port;
 mod audit_log;
 mod call_command;
 mod command_line;
+mod debug_log;
 mod emulate_command;
 mod expiry;
 mod fault_visibility;

@@ -201,3 +201,20 @@ async fn unauthenticated_clients_do_not_fill_the_log() {
         "{log}"
     );
 }
+
+#[tokio::test]
+async fn each_json_line_names_the_service_and_its_version() {
+    for (variables, name) in [
+        (&[][..], "iai-facade"),
+        (&[("OTEL_SERVICE_NAME", "faces \"eu\"")], "faces \"eu\""),
+    ] {
+        let (program, _) = Program::serve(&["--emulate"], variables).await;
+        program.signal("TERM").await;
+        let (_, log) = program.ended().await;
+        for line in log.lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["service.name"], name);
+            assert_eq!(line["service.version"], env!("CARGO_PKG_VERSION"));
+        }
+    }
+}
