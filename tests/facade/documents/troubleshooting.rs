@@ -12,7 +12,12 @@ const DOCUMENT: &str = include_str!("../../../docs/troubleshooting.md");
 const LIST: &str = include_str!("../../data/troubleshooting.csv");
 
 /// The parts of each section.
-const PARTS: [&str; 3] = ["- **Symptom:**", "- **Cause:**", "- **What to do:**"];
+const PARTS: [&str; 4] = [
+    "- **Symptom:**",
+    "- **Shown by:**",
+    "- **Cause:**",
+    "- **What to do:**",
+];
 
 #[test]
 fn the_list_has_every_error_reason() {
@@ -49,6 +54,33 @@ fn every_row_has_its_section_and_every_section_its_row() {
         .filter(|heading| DOCUMENT.contains(&format!("\n### {heading}\n")))
         .collect();
     assert_eq!(sections, named);
+}
+
+#[test]
+fn each_section_names_a_metric_a_log_field_and_a_field_of_the_status() {
+    let documented = ["metrics", "logging", "status-page"].map(|name| {
+        let text = fs::read_to_string(format!("docs/{name}.md")).unwrap();
+        let cells = text.lines().filter_map(|line| line.strip_prefix("| `"));
+        let names = cells.map(|row| format!("`{}", row.split(" | ").next().unwrap()));
+        names.collect::<String>()
+    });
+    let sections = DOCUMENT.split("- **Shown by:** ").skip(1);
+    let mut count = 0;
+    for section in sections {
+        let text = section.split("\n- **Cause:**").next().unwrap();
+        let labels = ["metric:", "log:", "status:"];
+        let parts: Vec<_> = text.split(';').map(str::trim).collect();
+        assert_eq!(parts.len(), labels.len(), "{text}");
+        for ((part, label), documented) in parts.iter().zip(labels).zip(&documented) {
+            let names: Vec<_> = part.strip_prefix(label).expect(text).split('`').collect();
+            assert!(names.len() > 1 || part.contains("none"), "{text}");
+            for name in names.into_iter().skip(1).step_by(2) {
+                assert!(documented.contains(&format!("`{name}`")), "{label} {name}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 100, "{count}");
 }
 
 #[test]
