@@ -47,6 +47,7 @@ pub struct Context {
     provenance: OnceLock<Provenance>,
     subject: OnceLock<Subject>,
     error: OnceLock<ErrorName>,
+    upstream_code: OnceLock<String>,
 }
 
 impl Context {
@@ -65,6 +66,7 @@ impl Context {
             provenance: OnceLock::new(),
             subject: OnceLock::new(),
             error: OnceLock::new(),
+            upstream_code: OnceLock::new(),
         }
     }
 
@@ -162,10 +164,16 @@ impl Context {
 
     /// Starts to measure an activity, until the timer is dropped: the time counts also if the call is cancelled.
     pub fn timer(&self, activity: Activity) -> Timer<'_> {
+        self.timer_since(activity, Instant::now())
+    }
+
+    /// Measures an activity that began at `since`, as [`timer`](Self::timer) does.
+    pub fn timer_since(&self, activity: Activity, since: Instant) -> Timer<'_> {
         Timer {
             context: self,
             activity,
-            since: Instant::now(),
+            since,
+            end: None,
         }
     }
 
@@ -227,6 +235,16 @@ impl Context {
     pub fn set_error(&self, error: ErrorName) {
         let _ = self.error.set(error);
     }
+
+    /// Returns the error code of Tencent Cloud that the call failed with, sanitized, if it did.
+    pub fn upstream_code(&self) -> Option<&str> {
+        self.upstream_code.get().map(String::as_str)
+    }
+
+    /// Sets the error code of Tencent Cloud, which must be sanitized, once: later values are ignored.
+    pub fn set_upstream_code(&self, code: String) {
+        let _ = self.upstream_code.set(code);
+    }
 }
 
 /// What a call spends its time with, apart from the work of the service itself.
@@ -254,11 +272,23 @@ pub struct Timer<'a> {
     context: &'a Context,
     activity: Activity,
     since: Instant,
+    end: Option<Instant>,
+}
+
+impl Timer<'_> {
+    /// Ends the measurement, and returns the current time.
+    pub fn stop(mut self) -> Instant {
+        let now = Instant::now();
+        self.end = Some(now);
+        now
+    }
 }
 
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
-        self.context.add_time(self.activity, self.since.elapsed());
+        let end = self.end.unwrap_or_else(Instant::now);
+        let time = end.saturating_duration_since(self.since);
+        self.context.add_time(self.activity, time);
     }
 }
 

@@ -50,28 +50,44 @@ struct Scenario {
     name: &'static str,
     /// Flags of `serve`.
     flags: &'static [&'static str],
+    /// Its environment variables.
+    variables: &'static [(&'static str, &'static str)],
     group_id: &'static str,
     code: Code,
 }
 
-const SCENARIOS: [Scenario; 3] = [
+const SCENARIOS: [Scenario; 4] = [
     Scenario {
         name: "uncached",
         flags: &[],
+        variables: &[],
         group_id: GROUP,
         code: Code::Ok,
     },
     Scenario {
         name: "cache_hit",
         flags: &["--cache-ttl=1d"],
+        variables: &[],
         group_id: GROUP,
         code: Code::Ok,
     },
     Scenario {
         name: "invalid_request",
         flags: &[],
+        variables: &[],
         group_id: "",
         code: Code::InvalidArgument,
+    },
+    // As `uncached`, with traces that do not include the call. The exporter never has a span to send.
+    Scenario {
+        name: "unsampled",
+        flags: &[],
+        variables: &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317"),
+            ("OTEL_TRACES_SAMPLER", "always_off"),
+        ],
+        group_id: GROUP,
+        code: Code::Ok,
     },
 ];
 
@@ -144,6 +160,7 @@ async fn start(
         .args(["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
         .args(["--endpoint", &emulator.endpoint()])
         .args(scenario.flags)
+        .envs(scenario.variables.iter().copied())
         .env("TOKIO_WORKER_THREADS", "1")
         .env("TENCENTCLOUD_SECRET_ID", emulator_account().0)
         .env("TENCENTCLOUD_SECRET_KEY", emulator_account().1)

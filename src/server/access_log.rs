@@ -14,7 +14,6 @@ use std::{
 use http::{HeaderValue, Request, Response, uri::PathAndQuery};
 use tokio::time::Instant;
 use tonic::{Code, Status, body::Body};
-use tonic_types::StatusExt;
 use tracing::Level;
 
 use super::{
@@ -210,7 +209,7 @@ impl Line {
             status: grpc_code::name(outcome.code),
             duration: self.duration(),
             reason: self.context.error().map(|error| error.reason.clone()),
-            upstream_code: outcome.upstream_code.clone(),
+            upstream_code: self.context.upstream_code().map(str::to_owned),
             upstream_request_id: upstream_id.map(str::to_owned),
             trace_id: self.context.trace().map(|trace| trace.context().trace_id()),
         });
@@ -270,7 +269,7 @@ impl Line {
                     subject = self.log.subject_field(self.context.subject()),
                     upstream.attempts = self.context.attempts(),
                     upstream.cache = provenance.map(|provenance| provenance.origin.name()),
-                    upstream.code = outcome.upstream_code,
+                    upstream.code = self.context.upstream_code(),
                     upstream.request_id = upstream_id.and_then(|id| id.to_str().ok()),
                     error.message = Some(outcome.message).filter(|text| !text.is_empty()),
                     cause = cause.map(tracing::field::display),
@@ -298,8 +297,6 @@ struct Outcome<'a> {
     message: &'a str,
     /// The technical cause, which the caller does not receive.
     cause: Option<&'a dyn Error>,
-    /// The error code of Tencent Cloud, sanitized.
-    upstream_code: Option<String>,
     /// The retry hint in milliseconds; negative if the caller must not retry.
     retry_delay: Option<i64>,
 }
@@ -309,7 +306,6 @@ impl<'a> Outcome<'a> {
         code: Code::Ok,
         message: "",
         cause: None,
-        upstream_code: None,
         retry_delay: None,
     };
 
@@ -320,12 +316,10 @@ impl<'a> Outcome<'a> {
     };
 
     fn of(status: &'a Status) -> Self {
-        let error_info = status.get_details_error_info();
         Self {
             code: status.code(),
             message: status.message(),
             cause: status.source(),
-            upstream_code: error_info.and_then(|mut info| info.metadata.remove("code")),
             retry_delay: retry_hint::delay_ms(status.metadata()),
         }
     }

@@ -22,6 +22,9 @@ const OWN_DOMAIN: &str = "iaifacade.v1";
 /// `ErrorInfo.domain` of errors that Tencent Cloud returned, from any of its sites.
 const UPSTREAM_DOMAIN: &str = "iai.tencentcloudapi.com";
 
+/// The key of the error code of Tencent Cloud in `ErrorInfo.metadata`.
+const CODE: &str = "code";
+
 /// Returns the names of the errors of this service.
 pub fn own_errors() -> impl Iterator<Item = ErrorName> {
     reason::all_own().map(|reason| ErrorName {
@@ -85,7 +88,7 @@ impl Report {
         let Policy { code, hint, .. } = policy.policy;
         let mut report = Self::new(code, UPSTREAM_DOMAIN, reason.into(), message);
         let metadata = &mut report.metadata;
-        metadata.insert("code".to_owned(), error.code.clone());
+        metadata.insert(CODE.to_owned(), error.code.clone());
         if policy.message == Message::Upstreams {
             metadata.insert("message".to_owned(), error.message.clone());
         }
@@ -149,6 +152,9 @@ impl Report {
             domain: self.domain,
             reason: self.reason.clone(),
         });
+        if let Some(code) = error_metadata.get(CODE) {
+            context.set_upstream_code(code.clone());
+        }
 
         error_metadata.insert("attempts".to_owned(), context.attempts().to_string());
         let action = context.subject().action;

@@ -29,9 +29,13 @@ pub(super) struct QuotaWait {
 }
 
 impl QuotaWait {
-    /// Begins the wait of a call behind `ahead` other attempts, for a rate limit that is `by`.
-    pub(super) fn begin(context: &Context, queue: impl FnOnce() -> (&'static str, usize)) -> Self {
-        let begin = Instant::now();
+    /// Begins the wait of a call at `begin`. `queue` returns what sets the rate, and the number of attempts
+    /// ahead.
+    pub(super) fn begin(
+        context: &Context,
+        begin: Instant,
+        queue: impl FnOnce() -> (&'static str, usize),
+    ) -> Self {
         let trace = context.trace().filter(|trace| trace.is_sampled());
         let span = trace.and_then(|trace| {
             let mut span = trace.begin_part("quota wait", SpanKind::Internal, begin)?;

@@ -312,15 +312,14 @@ impl Attempts {
             .try_acquire(source, fastrand::f64(), arrived)?;
 
         let latest = self.latency.latest_start(context.deadline(), arrived);
-        let timer = context.timer(Activity::Queue);
-        let wait = QuotaWait::begin(context, || self.limiter.queue(source.caller));
+        let timer = context.timer_since(Activity::Queue, arrived);
+        let wait = QuotaWait::begin(context, arrived, || self.limiter.queue(source.caller));
         let acquired = self.limiter.acquire(source.caller, latest).await;
         wait.end(acquired.is_ok());
         acquired?;
-        drop(timer);
 
         // Upstream may have failed during the wait.
-        let admitted = Instant::now();
+        let admitted = timer.stop();
         self.metrics.admitted(admitted - arrived);
         if admitted - arrived > NEGLIGIBLE_WAIT {
             self.circuit_breaker
