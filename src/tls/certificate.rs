@@ -212,12 +212,11 @@ mod tests {
     fn the_certificate_of_an_authority_has_a_validity_period() {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.not_before = date_time_ymd(1960, 1, 1);
+        params.not_before = date_time_ymd(1970, 1, 1);
         params.not_after = date_time_ymd(2026, 2, 1);
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
 
         let period = Validity {
-            // The library knows no earlier time.
             not_before: UtcDateTime::UNIX_EPOCH,
             not_after: UtcDateTime::from(date_time_ymd(2026, 2, 1)),
         };
