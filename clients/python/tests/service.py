@@ -53,10 +53,10 @@ class Service:
         )
         return Response(response, dict(call.initial_metadata()))
 
-    def start(self, operation, *, timeout=TIMEOUT, **fields):
+    def start(self, operation, *, timeout=TIMEOUT, metadata=(), **fields):
         """Starts a call of an operation and returns its future."""
         request = getattr(messages, f"{operation}Request")(**fields)
-        return getattr(self._stub, operation).future(request, timeout=timeout)
+        return getattr(self._stub, operation).future(request, timeout=timeout, metadata=metadata)
 
     def error(self, operation, **arguments):
         """Calls an operation that must fail and returns the error."""
