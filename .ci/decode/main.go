@@ -5,7 +5,7 @@
 //	decode compose FILE
 //
 // OBJECTS are custom resources, one in JSON on each line, which are decoded into the types of the project
-// that defines them. FILE is a Compose file, which is checked against the schema of the specification.
+// that defines them, those of Istio into its messages. FILE is a Compose file, which is checked against the schema of the specification.
 package main
 
 import (
@@ -17,6 +17,11 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1"
+	security "istio.io/api/security/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gateway "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -26,6 +31,14 @@ var types = map[string]func() any{
 	"gateway.networking.k8s.io/v1 GRPCRoute":  func() any { return new(gateway.GRPCRoute) },
 	"monitoring.coreos.com/v1 PodMonitor":     func() any { return new(monitoring.PodMonitor) },
 	"monitoring.coreos.com/v1 PrometheusRule": func() any { return new(monitoring.PrometheusRule) },
+}
+
+// specs has an empty specification of each resource of Istio. Its own types ignore unknown fields.
+var specs = map[string]func() proto.Message{
+	"networking.istio.io/v1 DestinationRule":   func() proto.Message { return new(networking.DestinationRule) },
+	"networking.istio.io/v1 VirtualService":    func() proto.Message { return new(networking.VirtualService) },
+	"security.istio.io/v1 AuthorizationPolicy": func() proto.Message { return new(security.AuthorizationPolicy) },
+	"security.istio.io/v1 PeerAuthentication":  func() proto.Message { return new(security.PeerAuthentication) },
 }
 
 func main() {
@@ -57,6 +70,13 @@ func objects() error {
 			return err
 		}
 		kind := header.APIVersion + " " + header.Kind
+		if spec, isIstio := specs[kind]; isIstio {
+			if err := istio(lines.Bytes(), spec()); err != nil {
+				return fmt.Errorf("%s: %w", kind, err)
+			}
+			fmt.Println(kind)
+			continue
+		}
 		empty, known := types[kind]
 		if !known {
 			return fmt.Errorf("%s: no type to decode it into", kind)
@@ -67,6 +87,19 @@ func objects() error {
 		fmt.Println(kind)
 	}
 	return lines.Err()
+}
+
+// istio decodes an object whose specification is a message in the JSON of Protocol Buffers.
+func istio(object []byte, spec proto.Message) error {
+	var envelope struct {
+		meta.TypeMeta   `json:",inline"`
+		meta.ObjectMeta `json:"metadata"`
+		Spec            json.RawMessage `json:"spec"`
+	}
+	if err := yaml.UnmarshalStrict(object, &envelope); err != nil {
+		return err
+	}
+	return protojson.Unmarshal(envelope.Spec, spec)
 }
 
 func compose(file string) error {
