@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scrapes two emulated replicas with a real Prometheus, and checks the metrics with promtool.
+"""Scrapes two replicas with a real Prometheus until an alert fires, and checks the metrics with promtool.
 
 Usage: .ci/metrics.py PROGRAM
 
@@ -7,6 +7,7 @@ PROGRAM is the built `iai-facade`. Installs Debian's prometheus if it is missing
 """
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -18,10 +19,14 @@ import urllib.parse
 import urllib.request
 
 TIMEOUT_SECONDS = 60
+RULES = pathlib.Path(__file__).resolve().parent.parent / "deploy/prometheus"
+# The emulator's account.
+os.environ |= {"TENCENTCLOUD_SECRET_ID": "AKIDEMULATOR", "TENCENTCLOUD_SECRET_KEY": "emulator-secret"}
 METHOD = "iaifacade.v1.FaceRecognitionService/GetGroupInfo"
 
 CONFIGURATION = """\
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+rule_files: [{rules}/*.yaml]
 scrape_configs:
   - job_name: iai-facade
     sample_limit: 2000
@@ -36,19 +41,42 @@ def install():
         subprocess.run([*install, "prometheus"], check=True)
 
 
-class Replica:
-    """A running `serve --emulate` on free ports."""
+def start(command, message):
+    """Starts a program, waits for this message in its log, and returns the process and the line."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        fields = json.loads(line)
+        if fields["message"] == message:
+            # Otherwise a full pipe would stop the program.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            return process, fields
+    sys.exit(f"{command} did not start")
+
+
+class Emulator:
+    """A running `emulate` on free ports."""
 
     def __init__(self, program):
-        flags = ["--emulate", "--log-format=json", "--listen=127.0.0.1:0"]
+        flags = ["--listen=127.0.0.1:0", "--control-listen=127.0.0.1:0", "--log-format=json"]
+        self.process, fields = start([program, "emulate", *flags], "emulating")
+        self.endpoint, self.control = fields["endpoint"], fields["control.address"]
+
+    def put_clock(self, offset):
+        """Sets the clock of the emulated Tencent Cloud."""
+        body = json.dumps({"offset": offset}).encode()
+        request = urllib.request.Request(f"http://{self.control}/v1/clock", body, method="PUT")
+        request.add_header("content-type", "application/json")
+        urllib.request.urlopen(request).close()
+
+
+class Replica:
+    """A running `serve` on free ports."""
+
+    def __init__(self, program, endpoint):
+        flags = [f"--endpoint={endpoint}", "--log-format=json", "--listen=127.0.0.1:0"]
         command = [program, "serve", *flags, "--admin-listen=127.0.0.1:0", "--unready-delay=0s"]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        for line in self.process.stderr:
-            fields = json.loads(line)
-            if "admin.address" in fields:
-                self.address, self.admin = fields["grpc.address"], fields["admin.address"]
-                return
-        sys.exit("the service did not start")
+        self.process, fields = start(command, "listening")
+        self.address, self.admin = fields["grpc.address"], fields["admin.address"]
 
     def call(self, program, group, succeeds):
         command = [program, "call", "get-group-info", "--group-id", group, "--address", self.address]
@@ -70,7 +98,7 @@ class Prometheus:
 
     def __init__(self, folder, targets):
         configuration = pathlib.Path(folder, "prometheus.yml")
-        configuration.write_text(CONFIGURATION.format(targets=json.dumps(targets)))
+        configuration.write_text(CONFIGURATION.format(targets=json.dumps(targets), rules=RULES))
         # Port 0 selects a free port, which the log names.
         flags = ["--web.listen-address=127.0.0.1:0", "--log.format=json"]
         flags += [f"--config.file={configuration}", f"--storage.tsdb.path={folder}/data"]
@@ -109,8 +137,9 @@ class Prometheus:
 
 def main(program):
     install()
-    replicas = [Replica(program), Replica(program)]
-    started = [replica.process for replica in replicas]
+    emulator = Emulator(program)
+    replicas = [Replica(program, emulator.endpoint), Replica(program, emulator.endpoint)]
+    started = [each.process for each in [emulator, *replicas]]
     with tempfile.TemporaryDirectory() as folder:
         try:
             for replica in replicas:
@@ -126,6 +155,19 @@ def main(program):
             prometheus.wait_for(f'sum({calls}{{grpc_status="OK"}})', 2)
             prometheus.wait_for("sum(iai_facade_errors_total)", 2)
             prometheus.wait_for("sum(iai_facade_ready)", 8)
+
+            firing = 'count(ALERTS{alertname="IaiFacadeClockSkew", alertstate="firing"})'
+            if prometheus.query(firing):
+                sys.exit("an alert fires before its fault")
+            emulator.put_clock("10m")
+            replicas[0].call(program, "aaa", succeeds=True)
+            began = time.monotonic()
+            prometheus.wait_for(firing, 1)
+            print(f"the alert fires after {time.monotonic() - began:.1f} s")
+            emulator.put_clock("0s")
+            replicas[0].call(program, "aaa", succeeds=True)
+            prometheus.wait_for(firing, 0)
+
             if prometheus.query("max(scrape_samples_scraped)") > 2000:
                 sys.exit("a scrape has more than 2,000 samples")
             duration = prometheus.query("max(scrape_duration_seconds)")
