@@ -88,7 +88,20 @@ def check_routes():
                 sys.exit(f"{file} routes {sorted(found)}, not {sorted(methods)}")
 
 
+def check_envoy():
+    """Checks that both configurations of Envoy, of which most tests run one, have the same cluster and limits."""
+    sidecar, edge = (
+        yaml.safe_load((MESH / f"envoy-{place}.yaml").read_text())["static_resources"]
+        for place in ("sidecar", "edge")
+    )
+    assert sidecar["clusters"] == edge["clusters"]
+    for name in ("max_request_headers_kb", "max_headers_count", "forward_client_cert_details", "virtual_hosts"):
+        (first,), (second,) = values_of(sidecar, name), values_of(edge, name)
+        assert first == second, name
+
+
 def main(helm, decode):
+    check_envoy()
     check_istio(helm, decode)
     check_linkerd(helm)
     check_routes()

@@ -1,5 +1,7 @@
 """The Envoy of deploy/mesh beside a caller, in front of two replicas."""
 
+import json
+import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -10,7 +12,7 @@ import pytest
 import program
 from envoy_proxy import CHOSEN_RETRIES, free_port, from_file
 from load import running_load
-from service import Service
+from service import RETRY, Service
 
 SIDECAR = program.REPOSITORY / "deploy/mesh/envoy-sidecar.yaml"
 KEY = "emulator-secret"
@@ -41,6 +43,28 @@ def test_an_upstream_that_is_down_leaves_a_replica_and_is_not_retried(mesh):
     mesh.call_until("OK")
     statuses = mesh.call_until(lambda: not mesh.proxy.ejected())
     print(f"{statuses.count('OK')} of {len(statuses)} calls succeeded after the upstream was back")
+
+
+def test_envoy_retries_a_call_that_has_reached_no_replica(mesh):
+    # Without --unready-delay, it stops before a health check fails.
+    mesh.replicas[1].stop()
+
+    assert {mesh.status() for _ in range(40)} == {"OK"}
+
+    assert mesh.count("upstream_rq_retry") > 0
+    assert mesh.emulator.requests() == 40
+
+
+def test_a_failed_call_makes_only_the_attempts_of_the_service(mesh):
+    mesh.emulator.restart("[[faults]]\nstatus = { code = 503 }\ntimes = 100000\n")
+
+    assert mesh.status(metadata=CHOSEN_RETRIES) == "UNAVAILABLE"
+    # The default of --max-attempts.
+    assert mesh.emulator.requests() == 3
+
+    # Envoy replaces the attempt count of a proxy before it.
+    assert mesh.status(metadata=[RETRY]) == "UNAVAILABLE"
+    assert mesh.emulator.requests() == 6
 
 
 def test_a_replica_with_a_stale_secret_is_ejected_and_returns_when_mended(mesh):
@@ -129,7 +153,13 @@ class Emulator(Restartable):
         self._groups = '[[groups]]\ngroup_id = "aaa"\ngroup_name = "aaa"\ncreation_timestamp = 0\n'
         self._fixtures.write_text(self._groups)
         listen = ["--listen", self.address, "--fixtures", self._fixtures]
-        super().__init__(stack, "emulating", "emulate", *listen)
+        self._control = f"127.0.0.1:{free_port()}"
+        super().__init__(stack, "emulating", "emulate", *listen, "--control-listen", self._control)
+
+    def requests(self):
+        """Returns the number of received requests since the start."""
+        with urllib.request.urlopen(f"http://{self._control}/v1/requests", timeout=program.TIMEOUT) as page:
+            return json.load(page)["count"]
 
     def restart(self, fixtures):
         """Restarts with additional fixtures."""
