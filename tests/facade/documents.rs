@@ -1,5 +1,6 @@
 //! The documents, compared with the program.
 
+mod baseline;
 mod benchmarks;
 mod check;
 mod error_codes;
