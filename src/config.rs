@@ -37,7 +37,9 @@ pub use self::{
     connections::Connections,
     credentials::{CredentialFiles, CredentialSource, Credentials, DEFAULT_PROFILE},
     emulation::{ControlApi, Emulate, EmulateArgs},
-    listening::{DEFAULT_LISTEN, LISTEN_VARIABLE, Listening},
+    listening::{
+        DEFAULT_LISTEN, LISTEN_VARIABLE, ListenAddress, Listening, MAX_SOCKET_PATH, socket_path,
+    },
     log::{Format, HashKey, LOG_FORMAT_VARIABLE, Log, intended_log_format},
     log_levels::{ALWAYS_LOGGED, LogLevels},
     metrics::Metrics,

@@ -2,6 +2,7 @@
 
 mod deadline;
 mod identity;
+mod peer_address;
 mod provenance;
 
 use std::{
@@ -22,6 +23,7 @@ use tracing::Span;
 pub use self::{
     deadline::{Bound, Deadline, parse_grpc_timeout},
     identity::Identity,
+    peer_address::PeerAddress,
     provenance::{Origin, Provenance},
 };
 use crate::trace::CallTrace;

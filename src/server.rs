@@ -34,6 +34,7 @@ mod state_changes;
 mod status_page;
 mod stream_executor;
 mod subject_hash;
+mod unix_listener;
 mod usage;
 
 pub mod fd_limit;
@@ -54,6 +55,7 @@ use self::{
     connection_slots::ConnectionSlots,
     expiry::Expiry,
     handshake::Handshake,
+    listener::Listener,
     metrics::ServerCollector,
     readiness::Readiness,
     reload::Reloading,
@@ -66,7 +68,7 @@ use self::{
 use crate::{
     auth::{AuthFiles, Authenticator},
     clock::Clock,
-    config,
+    config::{self, ListenAddress},
     files::reload_requests::ReloadRequests,
     metrics::Registry,
     service::FaceRecognition,
@@ -79,7 +81,7 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "a bound server accepts no connections until it runs"]
 pub struct Server {
-    grpc: TcpListener,
+    grpc: Vec<Listener>,
     admin: TcpListener,
     addresses: Addresses,
     slots: ConnectionSlots,
@@ -100,10 +102,10 @@ pub struct Server {
 }
 
 /// The addresses of a server's listeners, with the ports that the system assigned for port 0.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Addresses {
-    /// The gRPC port.
-    pub grpc: SocketAddr,
+    /// The gRPC addresses, in the order of the setting.
+    pub grpc: Vec<ListenAddress>,
     /// The admin port.
     pub admin: SocketAddr,
 }
@@ -115,8 +117,8 @@ pub enum BindError {
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
-        address: SocketAddr,
-        /// The error of the operating system.
+        address: ListenAddress,
+        /// The error of the operating system, or what occupies the path of a Unix socket.
         source: io::Error,
     },
 
@@ -155,16 +157,15 @@ impl Server {
         let readiness = Readiness::new(client.credentials().clone(), are_verified);
         let routes = Routes::new(FaceRecognition::new(client.clone()), readiness.clone())?;
         let mut registry = Registry::default();
-        let (grpc, grpc_address) = listen(settings.listening.grpc)?;
+        let (grpc, grpc_addresses) = listen(&settings.listening)?;
         let access_log = AccessLog::new(
             &settings.log,
             CallMetrics::new(&settings.metrics, &mut registry),
             client.clock().clone(),
-            grpc_address.port(),
         );
-        let (admin, admin_address) = listen(settings.listening.admin)?;
+        let (admin, admin_address) = listen_admin(settings.listening.admin)?;
         let authenticator = Authenticator::new(&settings.callers, files);
-        warn_if_open(files, grpc_address);
+        warn_if_open(files, &grpc_addresses);
         let expiry = Expiry {
             tls: files.tls.clone(),
             credentials: client.credentials().clone(),
@@ -197,7 +198,7 @@ impl Server {
             grpc,
             admin,
             addresses: Addresses {
-                grpc: grpc_address,
+                grpc: grpc_addresses,
                 admin: admin_address,
             },
             slots,
@@ -220,8 +221,8 @@ impl Server {
     }
 
     /// Returns the addresses of the listeners.
-    pub fn addresses(&self) -> Addresses {
-        self.addresses
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// Serves until the first of `signals`, and then until the calls in progress have ended.
@@ -259,14 +260,16 @@ impl Server {
         }
         let (stop, stopping) = watch::channel(());
         let bounds = self.bounds;
-        grpc.spawn(connections::serve_http2(
-            self.grpc,
-            (self.slots, self.connections),
-            self.handshake,
-            self.calls,
-            bounds,
-            stopping,
-        ));
+        for listener in self.grpc {
+            grpc.spawn(connections::serve_http2(
+                listener,
+                (self.slots.clone(), self.connections.clone()),
+                self.handshake.clone(),
+                Arc::clone(&self.calls),
+                bounds,
+                stopping.clone(),
+            ));
+        }
         admin.spawn(self.status.record());
         admin.spawn(state_changes);
         let router = admin::router(
@@ -311,7 +314,7 @@ impl Server {
         self.readiness.end_watches();
         let mut interrupts = signals.filter(|signal| *signal == Signal::Interrupt);
         tokio::select! {
-            _ = grpc.join_next() => return,
+            () = async { while grpc.join_next().await.is_some() {} } => return,
             () = sleep(bounds.drain_timeout) => {}
             Some(_) = interrupts.next() => {}
         }
@@ -319,16 +322,24 @@ impl Server {
     }
 }
 
-/// Logs a warning if the gRPC port is not on loopback and clients are not authenticated, which is
+/// Logs a warning for each gRPC port that is not on loopback if clients are not authenticated, which is
 /// appropriate only behind a sidecar.
-fn warn_if_open(files: &AuthFiles, address: SocketAddr) {
-    let is_local = address.ip().to_canonical().is_loopback();
-    if !is_local && files.tls.is_none() && files.tokens.is_none() {
-        tracing::warn!(
-            grpc.address = %address,
-            "gRPC port accepts unauthenticated clients in plain text: unless a sidecar protects it, set \
-             --tls-cert, --tls-client-ca or --tokens-file",
-        );
+fn warn_if_open(files: &AuthFiles, addresses: &[ListenAddress]) {
+    if files.tls.is_some() || files.tokens.is_some() {
+        return;
+    }
+    for address in addresses {
+        let is_local = match address {
+            ListenAddress::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            ListenAddress::Unix(_) => true,
+        };
+        if !is_local {
+            tracing::warn!(
+                grpc.address = %address,
+                "gRPC port accepts unauthenticated clients in plain text: unless a sidecar protects it, set \
+                 --tls-cert, --tls-client-ca or --tokens-file",
+            );
+        }
     }
 }
 
@@ -341,11 +352,25 @@ fn open_audit_log(settings: &config::Log, clock: &Clock) -> Result<Option<AuditL
     opened.map(Some).map_err(BindError::AuditLog)
 }
 
-fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
+fn listen(settings: &config::Listening) -> Result<(Vec<Listener>, Vec<ListenAddress>), BindError> {
+    let listen = |address: &ListenAddress| {
+        Listener::bind(address, settings.mode).map_err(|source| BindError::Listen {
+            address: address.clone(),
+            source,
+        })
+    };
+    let bound: Result<Vec<_>, _> = settings.grpc.iter().map(listen).collect();
+    Ok(bound?.into_iter().unzip())
+}
+
+fn listen_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
     let listen = || {
-        let listener = listener::bind(address)?;
+        let listener = listener::bind_tcp(address)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
-    listen().map_err(|source| BindError::Listen { address, source })
+    listen().map_err(|source| BindError::Listen {
+        address: ListenAddress::Tcp(address),
+        source,
+    })
 }

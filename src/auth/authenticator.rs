@@ -1,7 +1,7 @@
 //! Authentication: identifies the caller of a call by bearer token, client certificate, forwarded
-//! identity or address, and decides whether it is allowed.
+//! identity or connection, and decides whether it is allowed.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use http::HeaderMap;
 use rustls::pki_types::CertificateDer;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::{self, SubjectAltName},
-    context::Identity,
+    context::{Identity, PeerAddress},
     files::file_watcher::FileWatcher,
     service::{Failure, Unauthenticated},
 };
@@ -79,14 +79,14 @@ impl Authenticator {
     }
 
     /// Identifies the caller of a call: by its bearer token, else its certificate, else the identity
-    /// that a trusted proxy forwards, else the `address` of the connection.
+    /// that a trusted proxy forwards, else the `peer` address of the connection.
     ///
     /// If both a certificate and a token are required, the client must present both.
     pub fn identify(
         &self,
         headers: &HeaderMap,
         certificate: &ClientCertificate,
-        address: IpAddr,
+        peer: &PeerAddress,
     ) -> Caller {
         let name = match certificate {
             ClientCertificate::Allowed(identity) | ClientCertificate::NotAllowed(identity) => {
@@ -106,7 +106,7 @@ impl Authenticator {
         let identity = token.ok().flatten().or(name);
         let identity = identity.or_else(|| self.forwarded(headers));
         Caller {
-            identity: identity.unwrap_or_else(|| Identity::of_address(address)),
+            identity: identity.unwrap_or_else(|| peer.identity()),
             rejection,
         }
     }

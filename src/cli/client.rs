@@ -6,7 +6,7 @@ mod local_server;
 use std::{
     env,
     error::Error as _,
-    fmt::Write,
+    fmt::{self, Write},
     future::Future,
     path::{Path, PathBuf},
     str::FromStr,
@@ -24,7 +24,7 @@ use tonic::{
 use self::local_server::LocalServer;
 use crate::{
     clock::Clock,
-    config::{DEFAULT_LISTEN, LISTEN_VARIABLE, TLS_CERT_VARIABLE},
+    config::{DEFAULT_LISTEN, LISTEN_VARIABLE, TLS_CERT_VARIABLE, socket_path},
     error_chain::error_chain,
     files::bounded_file::{self, FileKind},
     tls::{
@@ -41,7 +41,7 @@ const NO_AUTHORITIES: &str = "no certificate authorities found on this system: i
 #[command(next_help_heading = "Connection")]
 pub struct ClientArgs {
     #[arg(long, global = true, env = "IAI_FACADE_ADDRESS", value_name = "ADDRESS", help = format!(
-        "Address of the server: HOST:PORT or http://HOST:PORT for plain text, https://HOST:PORT for TLS \
+        "Address of the server: HOST:PORT, http://HOST:PORT or unix:PATH for plain text, https://HOST:PORT for TLS \
          [default: the server configured by the environment, as in its container: {LISTEN_VARIABLE}, with \
          TLS if {TLS_CERT_VARIABLE} is set; else {DEFAULT_LISTEN}]"
     ))]
@@ -126,21 +126,39 @@ enum Target {
     Tls(ClientTlsConfig),
 }
 
-/// The address of a server, with scheme `https` for TLS.
+/// The address of a server.
 #[derive(Clone, Debug)]
-struct Address(Uri);
+pub enum Address {
+    /// A host and port, with scheme `https` for TLS.
+    Host(Uri),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// Writes the address as an argument.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
 
 impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = socket_path(text) {
+            return path.map(Self::Unix);
+        }
         let has_scheme = text.contains("://");
         let text = if has_scheme {
             text.to_owned()
         } else {
             format!("http://{text}")
         };
-        let problem = "not of the form HOST:PORT, http://HOST:PORT or https://HOST:PORT";
+        let problem = "not of the form HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:PATH";
         let uri: Uri = text.parse().map_err(|_| problem)?;
         let is_known = matches!(uri.scheme_str(), Some("http" | "https"));
         let is_bare = matches!(
@@ -150,7 +168,7 @@ impl FromStr for Address {
         if !is_known || !is_bare || uri.port_u16().is_none() {
             return Err(problem.to_owned());
         }
-        Ok(Self(uri))
+        Ok(Self::Host(uri))
     }
 }
 
@@ -165,7 +183,7 @@ pub enum Error {
     #[error("cannot connect to {address}: {reason}")]
     Connect {
         /// The address of the server.
-        address: Uri,
+        address: Address,
         /// The cause, with the remedy if a certificate was rejected.
         reason: String,
     },
@@ -189,30 +207,36 @@ impl ClientArgs {
     /// Fails if a file is invalid, or if the connection is not established in time.
     pub async fn connect(&self) -> Result<Connection, Error> {
         let authorization = self.authorization()?;
-        let (address, connecting) = match &self.address {
-            Some(Address(address)) => (address.clone(), self.endpoint(address)?),
+        let (address, target) = match &self.address {
+            Some(address @ Address::Host(uri)) => (address.clone(), self.target(uri)?),
+            Some(address @ Address::Unix(path)) => {
+                let server = LocalServer::on_socket(path.clone());
+                (address.clone(), Target::Local(server))
+            }
             None => {
                 let server = LocalServer::new(|name| env::var(name).ok());
                 let server = server.map_err(Error::Arguments)?;
                 let address = Address::from_str(&server.address.to_string());
-                let Address(address) = address.map_err(Error::Arguments)?;
-                (address, Target::Local(server))
+                (address.map_err(Error::Arguments)?, Target::Local(server))
             }
         };
-        let server_name = self.server_name.as_deref().or(address.host());
+        let uri = match &address {
+            Address::Host(uri) => uri.clone(),
+            // The authority that the clients of gRPC send.
+            Address::Unix(_) => Uri::from_static("http://localhost"),
+        };
+        let server_name = self.server_name.as_deref().or(uri.host());
         let holder = Holder::Server(server_name.unwrap_or_default());
         let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Connect {
             address: address.clone(),
             reason: certificate::explain(&*source, holder),
         };
         let connect = async {
-            let endpoint = |address: &Uri| {
-                Endpoint::from(address.clone()).connect_timeout(self.connect_timeout)
-            };
-            match connecting {
-                Target::Local(server) => server.connect(endpoint(&address)).await,
-                Target::Plain => endpoint(&address).connect().await,
-                Target::Tls(tls) => endpoint(&address).tls_config(tls)?.connect().await,
+            let endpoint = Endpoint::from(uri.clone()).connect_timeout(self.connect_timeout);
+            match target {
+                Target::Local(server) => server.connect(endpoint).await,
+                Target::Plain => endpoint.connect().await,
+                Target::Tls(tls) => endpoint.tls_config(tls)?.connect().await,
             }
         };
         // The timeout of the endpoint does not cover the TLS and HTTP/2 handshakes.
@@ -228,7 +252,7 @@ impl ClientArgs {
         })
     }
 
-    fn endpoint(&self, address: &Uri) -> Result<Target, Error> {
+    fn target(&self, address: &Uri) -> Result<Target, Error> {
         match address.scheme_str() {
             Some("https") => self.tls().map(Target::Tls),
             _ => Ok(Target::Plain),
@@ -391,17 +415,18 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_a_host_a_port_and_an_optional_scheme() {
+    fn an_address_is_a_host_and_port_or_a_unix_socket() {
         let cases = [
             ("localhost:50051", "http://localhost:50051/"),
             ("[::1]:50051", "http://[::1]:50051/"),
             ("http://10.0.0.1:80", "http://10.0.0.1:80/"),
             ("https://facade.example:443", "https://facade.example:443/"),
+            ("unix:///run/facade.sock", "unix:/run/facade.sock"),
         ];
 
         for (text, expected) in cases {
-            let Address(uri) = text.parse().unwrap();
-            assert_eq!(uri.to_string(), expected);
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.to_string(), expected);
         }
         for text in [
             "",
@@ -412,6 +437,7 @@ mod tests {
             "a:1/path",
             "a:b",
             "a:99999",
+            "unix:",
         ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }

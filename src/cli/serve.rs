@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{self, ServeArgs, variable},
+    config::{self, ListenAddress, ServeArgs, variable},
     credentials::{Credentials, ProviderContext},
     server::{Server, fd_limit, shutdown},
     telemetry::{
@@ -45,7 +45,7 @@ pub(super) async fn serve(args: ServeArgs, log: LogControl) -> Result<(), Failur
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        grpc.address = %addresses.grpc,
+        grpc.address = joined(&addresses.grpc),
         admin.address = %addresses.admin,
         upstream.endpoint = upstream.endpoint.url().as_str(),
         upstream.proxy = proxy.map_or("none".to_owned(), ToString::to_string),
@@ -58,6 +58,12 @@ pub(super) async fn serve(args: ServeArgs, log: LogControl) -> Result<(), Failur
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Returns the addresses as in the setting.
+fn joined(addresses: &[ListenAddress]) -> String {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(",")
 }
 
 /// A service that is ready to run.

@@ -1,4 +1,4 @@
-//! Caller identity: token name, certificate name, forwarded identity, or network address.
+//! Caller identity: token name, certificate name, forwarded identity, user id, or network address.
 
 use std::{
     fmt,
@@ -25,6 +25,8 @@ pub enum Identity {
     Forwarded(Arc<str>),
     /// The name of the bearer token.
     Token(Arc<str>),
+    /// The user id of the client's process, which the kernel tells of the client of a Unix socket.
+    Uid(u32),
 }
 
 impl Identity {
@@ -39,13 +41,14 @@ impl Identity {
         })
     }
 
-    /// Returns the kind of identity: `address`, `certificate`, `forwarded` or `token`.
+    /// Returns the kind of identity: `address`, `certificate`, `forwarded`, `token` or `uid`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Address(_) => "address",
             Self::Certificate(_) => "certificate",
             Self::Forwarded(_) => "forwarded",
             Self::Token(_) => "token",
+            Self::Uid(_) => "uid",
         }
     }
 }
@@ -56,6 +59,7 @@ impl fmt::Display for Identity {
         let kind = self.kind();
         match self {
             Self::Address(address) => write!(f, "{kind}:{address}"),
+            Self::Uid(uid) => write!(f, "{kind}:{uid}"),
             Self::Certificate(name) | Self::Forwarded(name) | Self::Token(name) => {
                 write!(f, "{kind}:{name}")
             }

@@ -3,7 +3,6 @@
 use std::{
     error::Error,
     fmt,
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -27,7 +26,7 @@ use super::{
 use crate::{
     clock::Clock,
     config,
-    context::{Activity, Context, Subject},
+    context::{Activity, Context, PeerAddress, Subject},
     proto::{METHODS, grpc_code},
     service::{X_TC_REQUEST_ID, retry_hint},
     trace::{CallTrace, SpanId},
@@ -53,18 +52,11 @@ pub(super) struct AccessLog {
     metrics: CallMetrics,
     errors: RecentErrors,
     clock: Clock,
-    /// The gRPC port, for spans.
-    port: u16,
 }
 
 impl AccessLog {
-    /// Creates an access log. `clock` dates the recent errors, and `port` is the gRPC port.
-    pub(super) fn new(
-        settings: &config::Log,
-        metrics: CallMetrics,
-        clock: Clock,
-        port: u16,
-    ) -> Self {
+    /// Creates an access log. `clock` dates the recent errors.
+    pub(super) fn new(settings: &config::Log, metrics: CallMetrics, clock: Clock) -> Self {
         Self {
             slow: settings.slow,
             sample: settings.sample,
@@ -75,7 +67,6 @@ impl AccessLog {
             metrics,
             errors: RecentErrors::default(),
             clock,
-            port,
         }
     }
 
@@ -99,13 +90,13 @@ impl AccessLog {
         arrival: Instant,
     ) -> Line {
         self.metrics.started(rpc(request.uri().path()));
-        let addresses = (peer.address, self.port);
+        let addresses = (&peer.address, peer.server_port);
         let span = CallSpan::begin(context, request.uri().path(), addresses, arrival);
         Line {
             span,
             log: self,
             path: request.uri().path_and_query().cloned(),
-            peer: peer.address,
+            peer: peer.address.clone(),
             context: Arc::clone(context),
             arrival,
             completed: None,
@@ -151,7 +142,7 @@ impl fmt::Debug for AccessLog {
 pub(super) struct Line {
     log: Arc<AccessLog>,
     path: Option<PathAndQuery>,
-    peer: SocketAddr,
+    peer: PeerAddress,
     context: Arc<Context>,
     span: Option<CallSpan>,
     arrival: Instant,
@@ -262,7 +253,7 @@ impl Line {
                     request_id = request_id.and_then(|id| id.to_str().ok()),
                     trace_id = trace.map(|trace| tracing::field::display(trace.trace_id())),
                     span_id = span.map(|span| tracing::field::display(span.span_id())),
-                    network.peer.address = %self.peer.ip(),
+                    network.peer.address = %self.peer,
                     network.peer.port = self.peer.port(),
                     caller = %self.context.identity(),
                     // Evaluated, and so hashed, only if the line is written.

@@ -2,13 +2,11 @@
 //!
 //! [semantic conventions]: https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 
-use std::net::SocketAddr;
-
 use tokio::time::Instant;
 use tonic::Code;
 
 use crate::{
-    context::{Context, Identity},
+    context::{Context, Identity, PeerAddress},
     proto::{METHODS, grpc_code},
     trace::{Span, SpanKind},
 };
@@ -18,11 +16,12 @@ use crate::{
 pub(super) struct CallSpan(Box<Span>);
 
 impl CallSpan {
-    /// Begins the span of a call of `path` by `peer`, received on `port`, if the call is sampled.
+    /// Begins the span of a call of `path` by `peer`, received on `port` unless on a Unix socket, if the
+    /// call is sampled.
     pub(super) fn begin(
         context: &Context,
         path: &str,
-        (peer, port): (SocketAddr, u16),
+        (peer, port): (&PeerAddress, Option<u16>),
         arrival: Instant,
     ) -> Option<Self> {
         let trace = context.trace().filter(|trace| trace.is_sampled())?;
@@ -33,8 +32,10 @@ impl CallSpan {
         let mut span = trace.begin_own(name, SpanKind::Server, arrival)?;
         span.set("rpc.system.name", "grpc");
         span.set("rpc.method", method.unwrap_or("_OTHER"));
-        span.set("network.peer.address", peer.ip().to_string());
-        span.set("server.port", i64::from(port));
+        span.set("network.peer.address", peer.to_string());
+        if let Some(port) = port {
+            span.set("server.port", i64::from(port));
+        }
         Some(Self(Box::new(span)))
     }
 
@@ -55,7 +56,10 @@ impl CallSpan {
         span.set("iai.attempts", i64::from(context.attempts()));
         match context.identity() {
             Identity::Address(_) => {}
-            caller @ (Identity::Certificate(_) | Identity::Forwarded(_) | Identity::Token(_)) => {
+            caller @ (Identity::Certificate(_)
+            | Identity::Forwarded(_)
+            | Identity::Token(_)
+            | Identity::Uid(_)) => {
                 span.set("iai.caller", caller.to_string());
             }
         }

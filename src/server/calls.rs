@@ -35,7 +35,7 @@ use super::{
 use crate::{
     auth::{Authenticator, Caller},
     config,
-    context::{Context, Deadline, Identity},
+    context::{Context, Deadline},
     service::{Failure, X_TC_REQUEST_ID},
     trace::Tracer,
 };
@@ -188,7 +188,7 @@ impl Calls {
         let audited = self.audit_log.as_ref().map(|audit_log| {
             audit_log.begin(audit_log::Call {
                 path: request.uri().path().to_owned(),
-                peer: peer.address,
+                peer: peer.address.clone(),
                 context: Arc::clone(&context),
                 arrival,
             })
@@ -242,15 +242,13 @@ impl Calls {
     /// Identifies the caller of a call. Health checks require no authentication.
     fn caller(&self, request: &Request<Incoming>, peer: &Peer) -> Caller {
         if HEALTH.contains(&request.uri().path()) {
-            let identity = Identity::of_address(peer.address.ip());
             return Caller {
-                identity,
+                identity: peer.address.identity(),
                 rejection: None,
             };
         }
-        let address = peer.address.ip();
         self.authenticator
-            .identify(request.headers(), &peer.certificate, address)
+            .identify(request.headers(), &peer.certificate, &peer.address)
     }
 
     /// Dispatches a call within the limit of concurrent calls, and returns the response with the permit of the

@@ -8,7 +8,6 @@ use std::{
     error::Error,
     future::{self, Future},
     io,
-    net::SocketAddr,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -22,9 +21,8 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
@@ -38,6 +36,7 @@ use super::{
     connection_slots::ConnectionSlots,
     graceful_close::GracefulClose,
     handshake::{Handshake, Rejection, Stream},
+    listener::{Accept, Listener},
     max_connection_age::MaxConnectionAge,
     peer::Peer,
     stream_executor::StreamExecutor,
@@ -70,10 +69,6 @@ const CLOSE_DELAY: Duration = Duration::from_secs(1);
 /// The additional delay if the connection reached its maximum age while the server keeps running.
 const AGED_CLOSE_DELAY: Duration = Duration::from_secs(9);
 
-/// The TCP user timeout: how long sent bytes may remain unacknowledged. Equals the time for which the
-/// keepalive lets a peer be silent.
-const UNSENT_TIMEOUT_MS: u32 = 40_000;
-
 /// The time for which a response may remain unread on a connection that is closing.
 const UNREAD_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -95,7 +90,7 @@ type Stopping = watch::Receiver<()>;
 
 /// Serves gRPC until the server stops, and then until the calls in progress have ended.
 pub(super) async fn serve_http2(
-    listener: TcpListener,
+    listener: Listener,
     (slots, metrics): (ConnectionSlots, ConnectionMetrics),
     handshake: Handshake,
     calls: Arc<Calls>,
@@ -114,13 +109,13 @@ pub(super) async fn serve_http2(
     let mut stop = stopping.clone();
     let stop = async move { drop(stop.changed().await) };
     let max_age = MaxConnectionAge::new(bounds.max_age);
-    accept(listener, slots, stop, |stream, address, activity| {
+    accept(listener, slots, stop, |socket, (address, port), activity| {
         let (handshake, calls) = (handshake.clone(), Arc::clone(&calls));
         let (http2, mut stopping) = (http2.clone(), stopping.clone());
         let mut counted = metrics.connection();
         async move {
             let accepted = tokio::select! {
-                accepted = handshake.accept(stream, address) => accepted,
+                accepted = handshake.accept(socket) => accepted,
                 _ = stopping.changed() => {
                     counted.end(EndReason::Shutdown);
                     return;
@@ -129,6 +124,7 @@ pub(super) async fn serve_http2(
             let served = match accepted {
                 Ok((stream, certificate)) => {
                     let usage = Usage::new(calls.usage().clone());
+                    let address = (address.clone(), port);
                     let peer = Peer::new(address, certificate, activity, usage);
                     let serving = Serving { calls, http2, max_age, stopping };
                     serving.serve(stream, &peer, &mut counted).await
@@ -139,7 +135,7 @@ pub(super) async fn serve_http2(
                 }
             };
             if let Err(error) = served {
-                tracing::debug!(network.peer.address = %address.ip(), network.peer.port = address.port(), error.message = error_chain(&*error), "connection failed");
+                tracing::debug!(network.peer.address = %address, network.peer.port = address.port(), error.message = error_chain(&*error), "connection failed");
             }
         }
     })
@@ -259,11 +255,11 @@ pub(super) async fn serve_http1(listener: TcpListener, router: axum::Router) {
 /// Accepts connections until `stop` completes, and then waits until the open ones are closed.
 ///
 /// Dropping the future closes them all at once.
-async fn accept<F>(
-    listener: TcpListener,
+async fn accept<L: Accept, F>(
+    listener: L,
     slots: ConnectionSlots,
     stop: impl Future<Output = ()>,
-    serve: impl Fn(TcpStream, SocketAddr, Arc<Activity>) -> F,
+    serve: impl Fn(L::Socket, L::Peer, Arc<Activity>) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -275,10 +271,6 @@ async fn accept<F>(
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
                     is_failing = false;
-                    // Responses are small; Nagle's algorithm would delay them.
-                    let _ = stream.set_nodelay(true);
-                    // To a peer that reads nothing, not even GOAWAY can be sent.
-                    let _ = set_tcp_user_timeout(&stream, UNSENT_TIMEOUT_MS);
                     let slot = slots.take();
                     let number = slot.number();
                     let served = serve(stream, address, Arc::clone(slot.activity()));

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, error::Error, io, net::SocketAddr, sync::Arc, t
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     sync::oneshot,
     time::timeout,
 };
@@ -14,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     connection_metrics::EndReason,
     handshake_log::{Cause, HandshakeLog},
+    listener::Socket,
     preface,
 };
 use crate::{
@@ -80,7 +80,7 @@ impl Handshake {
         }
     }
 
-    /// Waits for the TLS handshake, if configured, and the HTTP/2 preface, and returns the connection and
+    /// Waits for the TLS handshake, if configured and not on a Unix socket, and the HTTP/2 preface, and returns the connection and
     /// its client certificate.
     ///
     /// # Errors
@@ -89,13 +89,13 @@ impl Handshake {
     /// handshakes displace this one.
     pub(super) async fn accept(
         &self,
-        stream: TcpStream,
-        address: SocketAddr,
+        socket: Socket,
     ) -> Result<(Box<dyn Stream>, ClientCertificate), Rejection> {
+        let encrypting = self.encrypting(&socket);
         let (pending, displaced) = self.register();
         let mut is_encrypted = false;
         let accepted = tokio::select! {
-            accepted = timeout(TIMEOUT, self.negotiate(stream, address, &mut is_encrypted)) => {
+            accepted = timeout(TIMEOUT, self.negotiate(socket, &mut is_encrypted)) => {
                 let timed_out = (Cause::TimedOut, EndReason::HandshakeTimeout);
                 accepted.map_err(|elapsed| (timed_out, elapsed.to_string()))
             }
@@ -107,7 +107,7 @@ impl Handshake {
         let accepted = match accepted {
             Ok(accepted) => accepted?,
             Err(((cause, reason), error)) => {
-                if self.tls.is_some() && !is_encrypted {
+                if let Some(address) = encrypting.filter(|_| !is_encrypted) {
                     self.log.note(cause, address, error.clone());
                 }
                 let error = error.into();
@@ -121,21 +121,13 @@ impl Handshake {
     /// Performs the handshake. Sets `is_encrypted` after that of TLS.
     async fn negotiate(
         &self,
-        stream: TcpStream,
-        address: SocketAddr,
+        socket: Socket,
         is_encrypted: &mut bool,
     ) -> Result<(Box<dyn Stream>, ClientCertificate), Rejection> {
-        let rejected = |reason| {
-            move |error: io::Error| Rejection {
-                reason,
-                error: error.into(),
-            }
-        };
-        let Some(tls) = &self.tls else {
-            let (receiving, sending) = stream.into_split();
-            let stream = preface::read(receiving, sending).await;
-            let stream = stream.map_err(rejected(EndReason::Preface))?;
-            return Ok((Box::new(stream), ClientCertificate::None));
+        let (tls, stream, address) = match (&self.tls, socket) {
+            (Some(tls), Socket::Tcp(stream, address)) => (tls, stream, address),
+            (None, Socket::Tcp(stream, _)) => return unencrypted(stream.into_split()).await,
+            (_, Socket::Unix(stream)) => return unencrypted(stream.into_split()).await,
         };
         let acceptor = TlsAcceptor::from(Arc::clone(&tls.current().config));
         let accepted = acceptor.accept(stream).await;
@@ -152,6 +144,14 @@ impl Handshake {
         Ok((Box::new(stream), certificate))
     }
 
+    /// Returns the address of the client, if the connection begins with a TLS handshake.
+    fn encrypting(&self, socket: &Socket) -> Option<SocketAddr> {
+        match socket {
+            Socket::Tcp(_, address) if self.tls.is_some() => Some(*address),
+            Socket::Tcp(..) | Socket::Unix(_) => None,
+        }
+    }
+
     /// Registers a handshake as pending, and returns a future that completes when it is displaced.
     fn register(&self) -> (PendingHandshake, oneshot::Receiver<()>) {
         let (sender, displaced) = oneshot::channel();
@@ -165,6 +165,26 @@ impl Handshake {
         drop(pending);
         let pending = Arc::clone(&self.pending);
         (PendingHandshake { number, pending }, displaced)
+    }
+}
+
+/// Waits for the preface of a connection without TLS.
+async fn unencrypted<R, W>(
+    (receiving, sending): (R, W),
+) -> Result<(Box<dyn Stream>, ClientCertificate), Rejection>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let stream = preface::read(receiving, sending).await;
+    let stream = stream.map_err(rejected(EndReason::Preface))?;
+    Ok((Box::new(stream), ClientCertificate::None))
+}
+
+fn rejected(reason: EndReason) -> impl FnOnce(io::Error) -> Rejection {
+    move |error| Rejection {
+        reason,
+        error: error.into(),
     }
 }
 

@@ -60,6 +60,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::ClientCertificate,
+        context::PeerAddress,
         server::{activity::Activity, usage::Usage},
     };
 
@@ -116,7 +117,7 @@ mod tests {
     fn peer() -> Peer {
         let activity = Arc::new(Activity::new());
         Peer::new(
-            ([127, 0, 0, 1], 1).into(),
+            (PeerAddress::Tcp(([127, 0, 0, 1], 1).into()), None),
             ClientCertificate::None,
             activity,
             Usage::default(),

@@ -1,15 +1,17 @@
 //! Peer: the address, the client certificate and the activity of a connection.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use super::{activity::Activity, usage::Usage};
-use crate::auth::ClientCertificate;
+use crate::{auth::ClientCertificate, context::PeerAddress};
 
 /// The client end of a connection.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     /// The address of the client.
-    pub(super) address: SocketAddr,
+    pub(super) address: PeerAddress,
+    /// The port that the client has connected to; `None` for a Unix socket.
+    pub(super) server_port: Option<u16>,
     /// The client certificate.
     pub(super) certificate: ClientCertificate,
     /// The activity of the connection.
@@ -21,7 +23,7 @@ pub(super) struct Peer {
 impl Peer {
     /// Creates a peer, and marks it as trusted if its certificate is allowed.
     pub(super) fn new(
-        address: SocketAddr,
+        (address, server_port): (PeerAddress, Option<u16>),
         certificate: ClientCertificate,
         activity: Arc<Activity>,
         usage: Usage,
@@ -31,6 +33,7 @@ impl Peer {
         }
         Self {
             address,
+            server_port,
             certificate,
             activity,
             usage: Arc::new(usage),

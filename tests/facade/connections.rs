@@ -7,6 +7,7 @@ mod floods;
 mod graceful_close;
 mod half_open;
 mod headers;
+mod listening;
 mod maximum_age;
 mod open_streams;
 mod proxies;

@@ -29,13 +29,13 @@ use iai_emulator::{Account, Emulator, Fixtures};
 use iai_facade::{
     auth::AuthFiles,
     clock::Clock,
-    config::{Serve, ServeArgs},
+    config::{ListenAddress, Serve, ServeArgs},
     credentials::{Credential, Credentials},
     proto::{
         GetGroupInfoRequest, GetPersonGroupInfoRequest,
         face_recognition_service_client::FaceRecognitionServiceClient,
     },
-    server::{Addresses, Server, shutdown::Signal},
+    server::{Server, shutdown::Signal},
     trace::Tracer,
     upstream::Client,
 };
@@ -56,6 +56,27 @@ pub(crate) use self::{
 
 /// The listen address of all servers in tests: a free port on loopback.
 pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// The addresses of a server that listens on one address and port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) grpc: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Addresses {
+    fn of(server: &Server) -> Self {
+        let addresses = server.addresses();
+        let grpc = match &addresses.grpc[0] {
+            ListenAddress::Tcp(address) => *address,
+            ListenAddress::Unix(path) => panic!("{path:?} has no port"),
+        };
+        Self {
+            grpc,
+            admin: addresses.admin,
+        }
+    }
+}
 
 /// The service, running in this process in front of an emulator.
 pub(crate) struct Facade {
@@ -111,7 +132,7 @@ impl Facade {
         let server = Server::bind(&settings, &files, client, None, tracer)
             .await
             .unwrap();
-        let addresses = server.addresses();
+        let addresses = Addresses::of(&server);
         let (signals, received) = mpsc::unbounded_channel();
         let running = tokio::spawn(server.run(UnboundedReceiverStream::new(received)));
         Self {

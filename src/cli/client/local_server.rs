@@ -1,12 +1,12 @@
 //! Local server: the server configured by the environment of this process, which is the default of
 //! `call` and `probe`. The health check of a container runs with the variables of its service, so it
-//! connects to the address in `IAI_FACADE_LISTEN`, with TLS if `IAI_FACADE_TLS_CERT` is set. It pins the
+//! connects to the first address in `IAI_FACADE_LISTEN`, with TLS if `IAI_FACADE_TLS_CERT` is set. It pins the
 //! certificate in that file, which needs neither a known issuer nor a matching name. The health service
 //! requires neither a token nor a client certificate.
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,13 +18,13 @@ use rustls::{
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use crate::{
-    config::{DEFAULT_LISTEN, LISTEN_VARIABLE, TLS_CERT_VARIABLE},
+    config::{DEFAULT_LISTEN, LISTEN_VARIABLE, ListenAddress, TLS_CERT_VARIABLE},
     tls::pem,
 };
 
@@ -32,8 +32,8 @@ use crate::{
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct LocalServer {
     /// The address to connect to.
-    pub(super) address: SocketAddr,
-    /// The PEM file of its certificate; `None` for plain text.
+    pub(super) address: ListenAddress,
+    /// The PEM file of its certificate; `None` for plain text. Unused for a Unix socket.
     certificate: Option<PathBuf>,
 }
 
@@ -47,22 +47,33 @@ impl LocalServer {
     pub(super) fn new(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
         let setting = |name| variable(name).filter(|value| !value.is_empty());
         let listen = setting(LISTEN_VARIABLE).unwrap_or(DEFAULT_LISTEN.to_owned());
-        let mut address: SocketAddr = listen.parse().map_err(|_| {
+        let first = listen.split(',').next().unwrap_or_default();
+        let mut address: ListenAddress = first.parse().map_err(|_| {
             format!(
-                "{LISTEN_VARIABLE}: `{}` is not an address and port",
-                listen.escape_debug()
+                "{LISTEN_VARIABLE}: `{}` is neither an address and port nor unix:PATH",
+                first.escape_debug()
             )
         })?;
         // A server that listens on all addresses is reachable on loopback.
-        match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        if let ListenAddress::Tcp(address) = &mut address {
+            match address.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+                IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+                IpAddr::V4(_) | IpAddr::V6(_) => {}
+            }
         }
         Ok(Self {
             address,
             certificate: setting(TLS_CERT_VARIABLE).map(PathBuf::from),
         })
+    }
+
+    /// Returns the server on a Unix socket.
+    pub(super) fn on_socket(path: PathBuf) -> Self {
+        Self {
+            address: ListenAddress::Unix(path),
+            certificate: None,
+        }
     }
 
     /// Connects to the server. Cancel safe: dropping the future closes the connection.
@@ -80,11 +91,17 @@ impl LocalServer {
     }
 
     async fn open(self) -> io::Result<TokioIo<Box<dyn Stream>>> {
+        let address = match self.address {
+            ListenAddress::Tcp(address) => address,
+            ListenAddress::Unix(path) => {
+                return Ok(TokioIo::new(Box::new(UnixStream::connect(path).await?)));
+            }
+        };
         let tls = self.certificate.as_deref().map(tls).transpose()?;
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = TcpStream::connect(address).await?;
         let stream: Box<dyn Stream> = match tls {
             Some(tls) => {
-                let name = ServerName::from(self.address.ip());
+                let name = ServerName::from(address.ip());
                 Box::new(
                     TlsConnector::from(Arc::new(tls))
                         .connect(name, stream)
@@ -97,7 +114,7 @@ impl LocalServer {
     }
 }
 
-/// A TCP or TLS stream.
+/// A stream of a TCP connection, with or without TLS, or of a Unix socket.
 trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
 
 impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> Stream for S {}
@@ -182,6 +199,8 @@ mod tests {
             (Some("0.0.0.0:80"), "127.0.0.1:80"),
             (Some("[::]:80"), "[::1]:80"),
             (Some("10.0.0.1:80"), "10.0.0.1:80"),
+            (Some("10.0.0.1:80,unix:/a"), "10.0.0.1:80"),
+            (Some("unix:///a,10.0.0.1:80"), "unix:/a"),
         ] {
             let variable = |name: &str| {
                 listen

@@ -1,6 +1,6 @@
 //! The lines of the audit log, in JSON, with the names of the log's fields.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 use time::{UtcDateTime, format_description::well_known::Rfc3339};
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use crate::{
-    context::Context,
+    context::{Context, PeerAddress},
     proto::{METHODS, grpc_code},
     server::subject_hash::SubjectHash,
     trace::CallTrace,
@@ -23,7 +23,7 @@ pub(in crate::server) struct Call {
     /// Its path.
     pub(in crate::server) path: String,
     /// The address of the connection.
-    pub(in crate::server) peer: SocketAddr,
+    pub(in crate::server) peer: PeerAddress,
     /// Its context.
     pub(in crate::server) context: Arc<Context>,
     /// When it arrived.
@@ -62,8 +62,8 @@ struct CallFields {
     subject: Option<String>,
     #[serde(rename = "network.peer.address")]
     address: String,
-    #[serde(rename = "network.peer.port")]
-    port: u16,
+    #[serde(rename = "network.peer.port", skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -132,7 +132,7 @@ impl Line {
             reason: context.error().map(|error| error.reason.to_string()),
             caller: context.identity().to_string(),
             subject: hash.of(context.subject()),
-            address: call.peer.ip().to_string(),
+            address: call.peer.to_string(),
             port: call.peer.port(),
             request_id: context.request_id().and_then(text),
             trace_id: context

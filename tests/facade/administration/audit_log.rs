@@ -60,7 +60,7 @@ fn hash(id: &str) -> String {
 }
 
 /// Starts `serve` with these flags and a log at DEBUG.
-async fn serve(flags: &[String]) -> (Program, iai_facade::server::Addresses) {
+async fn serve(flags: &[String]) -> (Program, crate::harness::Addresses) {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     Program::serve(&flags, &[]).await
 }

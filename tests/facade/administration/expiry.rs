@@ -148,7 +148,7 @@ async fn serve_tls(
     certificate: &str,
     key: &str,
     client_ca: &str,
-) -> (Program, iai_facade::server::Addresses) {
+) -> (Program, crate::harness::Addresses) {
     let flags = [
         "--tls-cert",
         certificate,

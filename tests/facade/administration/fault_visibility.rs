@@ -7,13 +7,12 @@ use http::StatusCode;
 use iai_emulator::{Account, Action, Emulator, Fault, FaultKind};
 use iai_facade::{
     clock::Clock, proto::face_recognition_service_client::FaceRecognitionServiceClient,
-    server::Addresses,
 };
 use serde_json::Value;
 use tonic::transport::Channel;
 
 use crate::harness::{
-    DeadUpstream, Program, authority::Authority, client, group, http, samples::Samples,
+    Addresses, DeadUpstream, Program, authority::Authority, client, group, http, samples::Samples,
     start_emulator,
 };
 

@@ -2,12 +2,11 @@
 
 use http::StatusCode;
 use iai_emulator::{Account, Fault, FaultKind};
-use iai_facade::server::Addresses;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 use tokio::task::JoinSet;
 
-use crate::harness::{Program, client, group, start_emulator};
+use crate::harness::{Addresses, Program, client, group, start_emulator};
 
 const GROUP: &str = "[[groups]]\ngroup_id = 'aaa'\ngroup_name = 'aaa'\ncreation_timestamp = 0";
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use prost::Message;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -31,15 +31,16 @@ pub(crate) async fn opened(address: SocketAddr) -> TcpStream {
 /// Opens a connection for raw frames whose streams have an initial window of `window` bytes.
 pub(crate) async fn opened_with_window(address: SocketAddr, window: u16) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&start(window)).await.unwrap();
+    stream
+}
+
+/// Returns the first frames of a connection whose streams have an initial window of `window` bytes.
+pub(crate) fn start(window: u16) -> Vec<u8> {
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    stream.write_all(preface).await.unwrap();
     let [high, low] = window.to_be_bytes();
     let settings = [0, INITIAL_WINDOW_SIZE, 0, 0, high, low];
-    stream
-        .write_all(&frame(SETTINGS, 0, 0, &settings))
-        .await
-        .unwrap();
-    stream
+    [&preface[..], &frame(SETTINGS, 0, 0, &settings)].concat()
 }
 
 /// Returns the frames of a call, including some that clients send with it.
@@ -49,14 +50,19 @@ pub(crate) fn whole_call(stream: u32) -> Vec<u8> {
 }
 
 pub(crate) fn whole_call_without_credit(stream: u32) -> Vec<u8> {
+    whole_call_with(stream, &headers())
+}
+
+/// Returns the frames of a call with these encoded headers.
+pub(crate) fn whole_call_with(stream: u32, headers: &[u8]) -> Vec<u8> {
     let message = group("aaa").encode_to_vec();
     let message = [&[0, 0, 0, 0, message.len() as u8], &message[..]].concat();
-    let headers = frame(HEADERS, END_HEADERS, stream, &headers());
+    let headers = frame(HEADERS, END_HEADERS, stream, headers);
     [headers, frame(DATA, END_STREAM, stream, &message)].concat()
 }
 
 /// Waits for the message of a response.
-pub(crate) async fn assert_served(stream: &mut TcpStream) {
+pub(crate) async fn assert_served(stream: &mut (impl AsyncRead + Unpin)) {
     loop {
         match read_frame(stream).await {
             (DATA, _, response) => {
@@ -76,7 +82,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// Reads the type, flags and payload of a frame.
-pub(crate) async fn read_frame(stream: &mut TcpStream) -> (u8, u8, Vec<u8>) {
+pub(crate) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> (u8, u8, Vec<u8>) {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.unwrap();
     let [high, middle, low, kind, flags, ..] = head;

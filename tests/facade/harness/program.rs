@@ -2,7 +2,7 @@
 
 use std::process::{ExitStatus, Output, Stdio};
 
-use iai_facade::server::Addresses;
+use super::Addresses;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
