@@ -19,6 +19,15 @@ func TestGroupIsPrinted(t *testing.T) {
 	}
 }
 
+func TestUnixSocketIsServed(t *testing.T) {
+	socket := "unix:" + t.TempDir() + "/facade.sock"
+	start(t, "--listen="+socket)
+
+	if err := show(socket, "aaa"); err != nil {
+		t.Fatal(explain(err))
+	}
+}
+
 func TestErrorIsExplained(t *testing.T) {
 	address := serve(t)
 
@@ -45,7 +54,7 @@ func TestRetryDelayIsExplained(t *testing.T) {
 // of the gRPC listener. The end of the test stops the service and checks its exit code.
 func serve(t *testing.T, fixtures ...string) string {
 	t.Helper()
-	arguments := []string{"serve", "--emulate", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"}
+	arguments := []string{"--listen=127.0.0.1:0"}
 	for _, text := range fixtures {
 		file := t.TempDir() + "/fixtures.toml"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -53,7 +62,14 @@ func serve(t *testing.T, fixtures ...string) string {
 		}
 		arguments = append(arguments, "--fixtures="+file)
 	}
-	program := exec.Command(os.Getenv("IAI_FACADE_BIN"), append(arguments, "--log-format=json")...)
+	return start(t, arguments...)
+}
+
+// start starts the service with these flags, as serve does.
+func start(t *testing.T, flags ...string) string {
+	t.Helper()
+	arguments := append([]string{"serve", "--emulate", "--admin-listen=127.0.0.1:0", "--log-format=json"}, flags...)
+	program := exec.Command(os.Getenv("IAI_FACADE_BIN"), arguments...)
 	program.Env = append(os.Environ(), "IAI_FACADE_ADAPTIVE_RATE=off", "IAI_FACADE_UNREADY_DELAY=0s")
 	log, err := program.StderrPipe()
 	if err != nil {
