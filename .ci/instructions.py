@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compares the instruction count of each microbenchmark with the committed one, within 5 % both ways,
-and those of whole calls of the release build, within 2 %. A call that traces do not include may cost 1 %
+and those of whole calls of the release build, within 2 %, or 5 % if they write a line of the log. A call that traces do not include may cost 1 %
 more than one without traces.
 
 Usage: .ci/instructions.py [--write]
@@ -27,6 +27,11 @@ TOLERANCE = 0.05
 
 # Whole calls depend less on the seeds of hash maps: their counts vary by 0.1 % between runs.
 WHOLE_CALL_TOLERANCE = 0.02
+
+# A rejected call writes a line of the log. The thread that writes it wakes up for each line on an idle machine, and for
+# several at once on a busy one, which makes a difference of 3 %.
+LOGGED = "invalid_request"
+LOGGED_TOLERANCE = 0.05
 
 # What a call costs more if traces are exported and do not include it. Both counts are of one run.
 UNSAMPLED_TOLERANCE = 0.01
@@ -133,9 +138,10 @@ def compare(instructions, figures, tolerance):
             continue
         change = counted / figure - 1
         print(f"{name:32} {counted:9} {figure:9} {change:+7.1%}")
-        if change > tolerance:
+        allowed = LOGGED_TOLERANCE if name == LOGGED else tolerance
+        if change > allowed:
             faults.append(f"{name}: more instructions than allowed")
-        elif change < -tolerance:
+        elif change < -allowed:
             faults.append(f"{name}: fewer instructions, commit the new count")
     return faults
 
